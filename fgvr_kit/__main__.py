@@ -1,0 +1,3 @@
+from fgvr_kit.cli.app import main
+
+main()

@@ -1,0 +1,273 @@
+"""fgvr.toml: every option described once, under its field.
+
+Precedence: --set section.key=value, then FGVR_SECTION__KEY, then fgvr.toml, then the default.
+A plug-in owns a section of its own name ([openai], [finedefics]): its module has a class `Settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fgvr_kit import plugins
+from fgvr_kit.errors import SettingsError
+
+FILE_NAME = "fgvr.toml"
+_PLUGIN_ROOMS: tuple[plugins.Room, ...] = ("backends", "recipes")
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, docstrings under the fields describe them."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+
+class DatasetSettings(Section):
+    path: str = ""
+    """The image folder; relative to this file, or absolute. Never written to."""
+    test: float = Field(0.2, gt=0, lt=1)
+    """Share of each class held out as test images, when the folder brings no split of its own."""
+    val: float = Field(0.0, ge=0, lt=1)
+    """Share of each class held out as validation images, when the folder brings no split of its own."""
+    seed: int = 0
+    """Seed of the split."""
+
+
+class DomainSettings(Section):
+    superclass: str = "object"
+    """What all classes have in common, in the singular: "beetle", "euro coin", "mushroom"."""
+    unit: str = "class"
+    """What one class is called: "species", "denomination", "breed"."""
+    notes: str = ""
+    """Anything a model should know about the photographs: "macro photos on leaves, mostly adults"."""
+
+
+class DiscoverSettings(Section):
+    backend: str = ""
+    """Who proposes attributes: "openai:MODEL", "ollama:MODEL", "transformers:PATH", "replay:FILE"."""
+    n_attributes: int = Field(12, ge=1, le=100)
+    """How many attributes to ask for."""
+
+
+class ExtractSettings(Section):
+    backend: str = ""
+    """Who looks at the images and answers; as in [discover]."""
+    ask: Literal["each", "together"] = "each"
+    """"each": one call for each image and attribute (the papers' way, works with every VQA model).
+    "together": one call for each image, answered as JSON (many times fewer calls, needs a model that
+    follows a schema)."""
+    max_tokens: int = Field(64, ge=1)
+    """Most tokens of one answer; the free description and "together" get four times as many."""
+
+
+class DescribeSettings(Section):
+    backend: str = ""
+    """Who writes each image's summary out of its answers; as in [discover]. Not used by "template"."""
+    by: Literal["model", "template"] = "model"
+    """"model": the backend writes it. "template": prompts/describe/template.md composes the answers,
+    no model is asked."""
+    sentences: int = Field(5, ge=1)
+    """Length asked for (Finedefics: five sentences)."""
+    max_tokens: int = Field(256, ge=16)
+    """Most tokens of one description."""
+
+
+class MineSettings(Section):
+    model: str = ""
+    """open_clip model, "ARCHITECTURE:PRETRAINED" ("ViT-L-14:laion2b_s32b_b82k" is what FOCI used),
+    or "ARCHITECTURE:FILE"."""
+    n_negatives: int = Field(3, ge=1)
+    """Look-alike images for each training image, one from each of the most similar wrong classes
+    (Finedefics: 3)."""
+    n_options: int = Field(4, ge=2, le=26)
+    """Choices of a multiple-choice question, the true one included (FOCI: 4)."""
+    batch_size: int = Field(64, ge=1)
+    """Images embedded at once."""
+
+
+class TrainSettings(Section):
+    model: str = ""
+    """Base model: a hub id or a folder ("HuggingFaceM4/idefics2-8b", "Qwen/Qwen2.5-VL-7B-Instruct")."""
+    recipe: str = "finedefics"
+    """What to train: a paper's recipe. Its own settings stand in the section of that name."""
+    device: str = "auto"
+    """"auto" (a GPU if there is one), "cpu", "cuda", "mps"."""
+    quantize: Literal["auto", "nf4", "none"] = "auto"
+    """Weights of the base model: "nf4" is QLoRA (4 bit), "none" keeps them whole; "auto" is "nf4" on a
+    CUDA GPU and "none" elsewhere."""
+    max_pixels: int = Field(980 * 980, ge=56 * 56)
+    """Larger photographs are shrunk to at most this many pixels before the model sees them, in training,
+    evaluation and prediction alike."""
+
+
+class EvaluateSettings(Section):
+    seed: int = 0
+    """Seed of the order in which options are shown."""
+    batch_size: int = Field(8, ge=1)
+    """Questions answered at once."""
+
+
+class Settings(Section):
+    dataset: DatasetSettings = DatasetSettings()
+    domain: DomainSettings = DomainSettings()
+    discover: DiscoverSettings = DiscoverSettings()
+    extract: ExtractSettings = ExtractSettings()
+    describe: DescribeSettings = DescribeSettings()
+    mine: MineSettings = MineSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
+    """Sections owned by plug-ins, as they stand in the file; read through `plugin_section`."""
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load(file: Path | None, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. Raises SettingsError naming the key, where it was set and the closest known key."""
+    return resolve(file, overrides, environ)[0]
+
+
+def resolve(
+    file: Path | None, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """The settings in force, and for each "section.key" that is not a default, where its value came from."""
+    merged: dict[str, dict[str, Any]] = {}
+    origins: dict[str, str] = {}
+    for origin, key, value in _values(file, overrides, os.environ if environ is None else environ):
+        section, _, name = key.partition(".")
+        merged.setdefault(section, {})[name] = value
+        origins[key] = origin
+    own = {name: values for name, values in merged.items() if name in _own_sections()}
+    foreign = {name: values for name, values in merged.items() if name not in own}
+    for name in foreign:
+        _check_plugin_section(name, foreign[name], origins)
+    try:
+        return Settings.model_validate({**own, "plugins": foreign}), origins
+    except ValidationError as error:
+        raise _explain(error, Settings, origins) from error
+
+
+def plugin_section(settings: Settings, name: str, model: type[SectionT]) -> SectionT:
+    """The section [name] of a plug-in, validated by its own model."""
+    try:
+        return model.model_validate(settings.plugins.get(name, {}))
+    except ValidationError as error:
+        raise _explain(error, model, {}, prefix=name) from error
+
+
+def describe_sections() -> list[tuple[str, type[Section]]]:
+    """(section name, model) of every built-in section, in the order of fgvr.toml."""
+    return [
+        (name, field.annotation)
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+    ]
+
+
+def _own_sections() -> set[str]:
+    return {name for name, _ in describe_sections()}
+
+
+def _values(
+    file: Path | None, overrides: Sequence[str], environ: Mapping[str, str]
+) -> Iterator[tuple[str, str, Any]]:
+    """(origin, "section.key", value), weakest first."""
+    if file is not None and file.is_file():
+        try:
+            document = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{FILE_NAME} is not valid TOML: {error}", code="settings-toml", where=str(file),
+                hint="text values need quotes, lists need brackets: superclass = \"euro coin\"",
+            ) from error
+        for section, values in document.items():
+            if not isinstance(values, dict):
+                raise SettingsError(
+                    f"{section!r} stands outside any section of {FILE_NAME}", code="settings-unknown",
+                    where=str(file), hint=f"put it below a line such as [{_closest_section_of(section)}]",
+                )
+            for key, value in values.items():
+                yield file.name, f"{section}.{key}", value
+    for name, text in sorted(environ.items()):
+        if name.startswith("FGVR_") and "__" in name:
+            section, _, key = name.removeprefix("FGVR_").lower().partition("__")
+            yield f"environment {name}", f"{section}.{key}", _parse(text)
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals or "." not in key:
+            raise SettingsError(
+                f"--set {item!r} is not of the form section.key=value", code="settings-set",
+                hint="for example --set domain.superclass='euro coin'",
+            )
+        yield "--set", key.strip(), _parse(text)
+
+
+def _parse(text: str) -> Any:
+    """A TOML value if it is one ("3", "true", "[1, 2]"), otherwise the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _plugin_room(name: str) -> plugins.Room | None:
+    return next((room for room in _PLUGIN_ROOMS if name in plugins.names(room)), None)
+
+
+def _check_plugin_section(name: str, values: dict[str, Any], origins: dict[str, str]) -> None:
+    room = _plugin_room(name)
+    if room is None:
+        known = sorted(_own_sections() | {n for r in _PLUGIN_ROOMS for n in plugins.names(r)})
+        close = difflib.get_close_matches(name, known, n=1)
+        raise SettingsError(
+            f"there is no section [{name}]", code="settings-unknown",
+            where=next((o for key, o in origins.items() if key.startswith(f"{name}.")), None),
+            hint=f"did you mean [{close[0]}]?" if close else f"sections: {', '.join(known)}",
+        )
+    model = getattr(plugins.load(room, name), "Settings", None)
+    if model is None:
+        raise SettingsError(f"{name} has no settings of its own", code="settings-unknown",
+                            hint=f"remove the section [{name}]")
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, model, origins, prefix=name) from error
+
+
+def _closest_section_of(key: str) -> str:
+    return next((name for name, model in describe_sections() if key in model.model_fields), "dataset")
+
+
+def _explain(
+    error: ValidationError, model: type[BaseModel], origins: Mapping[str, str], prefix: str = ""
+) -> SettingsError:
+    """The first problem of a pydantic error, in the user's words."""
+    first = error.errors(include_url=False)[0]
+    parts = [str(part) for part in first["loc"]]
+    key = ".".join([prefix, *parts] if prefix else parts)
+    where = origins.get(".".join(key.split(".")[:2]))
+    if first["type"] == "extra_forbidden":
+        fields = _fields_at(model, parts[:-1])
+        close = difflib.get_close_matches(parts[-1], fields, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(fields)}"
+        return SettingsError(f"unknown setting {key!r}", code="settings-unknown", where=where, hint=hint)
+    return SettingsError(
+        f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
+        code="settings-value", where=where, hint="fgvr-kit settings shows every setting with its meaning",
+    )
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        model = annotation
+    return [name for name in model.model_fields if name != "plugins"]

@@ -1,0 +1,154 @@
+"""A workspace: the folder with fgvr.toml, found from the current directory upwards, as git does.
+
+    fgvr.toml  classes.csv  attributes.csv  prompts/  .fgvr/fgvr.db  .fgvr/runs/
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from fgvr_kit import settings as settings_module
+from fgvr_kit.errors import DatasetError, WorkspaceError
+from fgvr_kit.prompts import Prompts
+from fgvr_kit.settings import FILE_NAME, Settings
+from fgvr_kit.store import Store
+from fgvr_kit.types import GENERAL, Attribute, Image, ImageClass
+
+CLASS_COLUMNS = ("class", "display_name", "synonyms", "note")
+ATTRIBUTE_COLUMNS = ("attribute", "question", "note")
+
+
+class Workspace:
+    """Settings, prompts, tables and files of one project. Close it, or use it as a context manager."""
+
+    def __init__(self, root: Path, overrides: Sequence[str] = ()) -> None:
+        """Open the workspace at root (its fgvr.toml must exist)."""
+        self.root = root.resolve()
+        self.settings: Settings = settings_module.load(self.root / FILE_NAME, overrides)
+        self.prompts = Prompts(self.root / "prompts")
+
+    @classmethod
+    def find(cls, start: Path | None = None, overrides: Sequence[str] = ()) -> Workspace:
+        """The workspace of the current directory or of one above it; of `start` alone when that is given."""
+        if start is not None:
+            if not (start / FILE_NAME).is_file():
+                raise WorkspaceError(f"{start} is not a workspace: it holds no {FILE_NAME}", code="no-workspace",
+                                     hint=f"fgvr-kit init IMAGES -w {start}")
+            return cls(start, overrides)
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / FILE_NAME).is_file():
+                return cls(folder, overrides)
+        raise WorkspaceError(
+            f"there is no workspace here: no {FILE_NAME} in this folder or above it", code="no-workspace",
+            where=str(here), hint="fgvr-kit init IMAGES makes one here; -w DIR names one elsewhere",
+        )
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.state / "fgvr.db")
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def state(self) -> Path:
+        """What the tool keeps for itself; everything in it can be made again, at the price of asking again."""
+        return self.root / ".fgvr"
+
+    @property
+    def dataset(self) -> Path:
+        """The image folder. Raises DatasetError when it is not there any more."""
+        folder = (self.root / self.settings.dataset.path).resolve()
+        if not folder.is_dir():
+            raise DatasetError(
+                "the image folder of this workspace is gone", code="dataset-not-found", where=str(folder),
+                hint=f"bring it back, or change [dataset] path in {self.root / FILE_NAME}",
+            )
+        return folder
+
+    def path_of(self, image: Image) -> Path:
+        return self.dataset / image.path
+
+    # --- the files people edit ------------------------------------------------------------------------------
+
+    def classes(self) -> dict[str, ImageClass]:
+        """classes.csv by class name, for the classes that have images."""
+        rows = self._rows("classes.csv", CLASS_COLUMNS)
+        present = {image.class_name for image in self.store.images()}
+        found: dict[str, ImageClass] = {}
+        for row in rows:
+            name = row["class"]
+            if name not in present:
+                continue
+            synonyms = tuple(s.strip() for s in row["synonyms"].split(";") if s.strip())
+            found[name] = ImageClass(name, row["display_name"].strip() or name, synonyms)
+        if missing := sorted(present - set(found)):
+            raise DatasetError(
+                f"classes.csv has no row for the class {missing[0]!r}", code="classes-missing",
+                where=str(self.root / "classes.csv"), hint="fgvr-kit init adds the rows that are missing",
+            )
+        return dict(sorted(found.items()))
+
+    def attributes(self) -> list[Attribute]:
+        """attributes.csv, in its order. Raises DatasetError when there is none or it is not usable."""
+        path = self.root / "attributes.csv"
+        if not path.is_file():
+            raise DatasetError("no attributes yet: there is no attributes.csv", code="no-attributes",
+                               where=str(self.root), hint="fgvr-kit attributes discover")
+        attributes = [
+            Attribute(row["attribute"].strip(), row["question"].strip())
+            for row in self._rows("attributes.csv", ATTRIBUTE_COLUMNS)
+            if row["attribute"].strip()
+        ]
+        check_attributes(attributes, where=str(path))
+        return attributes
+
+    def _rows(self, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+        path = self.root / name
+        if not path.is_file():
+            raise DatasetError(f"{name} is missing", code="file-missing", where=str(self.root),
+                               hint=f"fgvr-kit init {self.settings.dataset.path} writes it again")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if missing := [c for c in columns[:2] if c not in (reader.fieldnames or ())]:
+                raise DatasetError(
+                    f"{name} has no column {missing[0]!r}", code="csv-columns", where=str(path),
+                    why=f"its first line is {','.join(reader.fieldnames or ())!r}",
+                    hint=f"the first line must be {','.join(columns)}",
+                )
+            return [{c: (row.get(c) or "") for c in columns} for row in reader]
+
+
+def check_attributes(attributes: Sequence[Attribute], where: str) -> None:
+    """Raise DatasetError when there is none, a name stands twice, or a name is reserved."""
+    names = [a.name for a in attributes]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    problem = (
+        "there is no attribute in the list" if not names
+        else f"the attribute {twice!r} stands twice" if twice
+        else f"{GENERAL!r} is taken by the free description" if GENERAL in names
+        else None
+    )
+    if problem:
+        raise DatasetError(problem, code="attributes-unusable", where=where, hint="edit the list")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV that people edit: at once, so that a kill leaves the old file or the new one."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    part.replace(path)
