@@ -1,0 +1,111 @@
+"""The one place where images are opened: upright, RGB, 8 bit.
+
+Training, CLIP, VQA, evaluation and prediction all see what `open_image` returns, and `pixel_sha256` of it is
+an image's identity: renaming a file or editing its metadata changes nothing, turning it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from fgvr_kit.errors import ImageError
+
+MIN_SIDE = 2
+"""Smallest width and height in pixels: below it is a tracking pixel or a line, not a photograph."""
+
+_LFS_MARK = b"version https://git-lfs"
+_MARKUP_MARKS = (b"<!doctype", b"<html", b"<?xml", b"<head")
+
+
+def open_image(path: Path) -> Image.Image:
+    """The picture as people see it: first frame, turned as EXIF says, RGB, 8 bit a channel.
+
+    16-bit and 32-bit grey is scaled to 8 bit by its type's range, CMYK converted, transparency laid over
+    white. Raises ImageError with the reason (empty, cut off, Git LFS pointer, not an image, ...).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+                rgb = _to_rgb(upright)
+    except UnidentifiedImageError as error:
+        raise ImageError(_why_unidentified(path), where=str(path)) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError("more pixels than can be opened safely", where=str(path)) from error
+    except FileNotFoundError as error:
+        raise ImageError("the file is gone, or a link that leads nowhere", where=str(path)) from error
+    except PermissionError as error:
+        raise ImageError("no permission to read the file", where=str(path)) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        # PIL's plug-ins raise all of these for damaged files.
+        word = "cut off (truncated)" if "truncated" in str(error).lower() else f"cannot be decoded ({error})"
+        raise ImageError(f"the image is {word}" if word.startswith("cut") else word, where=str(path)) from error
+    if min(rgb.size) < MIN_SIDE:
+        raise ImageError(f"only {rgb.width}x{rgb.height} pixels", where=str(path))
+    return rgb
+
+
+def pixel_sha256(image: Image.Image) -> str:
+    """SHA-256 over size and RGB bytes of an opened image: its identity everywhere in the workspace."""
+    head = f"{image.width}x{image.height} RGB\0".encode()
+    return hashlib.sha256(head + image.tobytes()).hexdigest()
+
+
+def shrink(image: Image.Image, max_pixels: int) -> Image.Image:
+    """The image with at most max_pixels pixels, aspect ratio kept; unchanged when it is small enough."""
+    n_pixels = image.width * image.height
+    if n_pixels <= max_pixels:
+        return image
+    scale = (max_pixels / n_pixels) ** 0.5
+    size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image.copy()
+    if image.mode.startswith("I;16"):
+        return _grey_to_rgb(np.asarray(image, dtype=np.float32) / 257.0)
+    if image.mode == "I":
+        values = np.asarray(image, dtype=np.float64)
+        # PIL opens 16-bit PNGs as "I" in some versions; real 32-bit data uses its own range.
+        return _grey_to_rgb(values / (257.0 if values.max(initial=0) <= 65535 else 2**31 / 256))
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        return _grey_to_rgb(values * 255 if values.max(initial=0) <= 1 else values)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        # Cut-outs often hide black or garbage under their transparency.
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey_to_rgb(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.clip(values.round(), 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _why_unidentified(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not head:
+        return "the file is empty"
+    if head.startswith(_LFS_MARK):
+        return "a Git LFS pointer instead of the image (run: git lfs pull)"
+    if head.lstrip().lower().startswith(_MARKUP_MARKS):
+        return "a web page saved under an image's name"
+    return "not an image"
+
+
+# A file cut off in the middle is an error here, never a half-grey picture.
+assert not ImageFile.LOAD_TRUNCATED_IMAGES
