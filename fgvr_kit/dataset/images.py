@@ -28,6 +28,8 @@ def open_image(path: Path) -> Image.Image:
     16-bit and 32-bit grey is scaled to 8 bit by its type's range, CMYK converted, transparency laid over
     white. Raises ImageError with the reason (empty, cut off, Git LFS pointer, not an image, ...).
     """
+    # Other libraries switch this on for the whole process; a half-grey picture must stay an error.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -45,8 +47,9 @@ def open_image(path: Path) -> Image.Image:
         raise ImageError("no permission to read the file", where=str(path)) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         # PIL's plug-ins raise all of these for damaged files.
-        word = "cut off (truncated)" if "truncated" in str(error).lower() else f"cannot be decoded ({error})"
-        raise ImageError(f"the image is {word}" if word.startswith("cut") else word, where=str(path)) from error
+        cut_off = "truncated" in str(error).lower()
+        reason = "the image is cut off (truncated)" if cut_off else f"cannot be decoded ({error})"
+        raise ImageError(reason, where=str(path)) from error
     if min(rgb.size) < MIN_SIDE:
         raise ImageError(f"only {rgb.width}x{rgb.height} pixels", where=str(path))
     return rgb
@@ -106,6 +109,3 @@ def _why_unidentified(path: Path) -> str:
         return "a web page saved under an image's name"
     return "not an image"
 
-
-# A file cut off in the middle is an error here, never a half-grey picture.
-assert not ImageFile.LOAD_TRUNCATED_IMAGES
