@@ -66,7 +66,8 @@ def alignment_loss(
     objects, attributes, categories: (B, D), unit length: image, description and class name of each sample.
     hard_attributes, hard_categories: (B, K, D), unit length: the same of its hard negatives.
     class_ids (B,), hard_class_ids (B, K): when given, columns of an anchor's own class other than its
-    positive are no negatives and are masked out; the release has no such mask.
+    positive are no negatives and are masked out; the release has no such mask.  Below 0: there is no such
+    negative, the column is masked out for all.
     negatives: "shared", all hard negatives of the batch serve every anchor, as released; "own", only the
     anchor's, as equations (5) and (6) have it.
     ccc: "paper", mean_i logsumexp_k(c_i . c_ik / t), equation (7) with a temperature; "bounded", the same
@@ -77,39 +78,37 @@ def alignment_loss(
     """
     if (class_ids is None) != (hard_class_ids is None):
         raise ValueError("class_ids and hard_class_ids come together")
-    objects, attributes, categories = objects.float(), attributes.float(), categories.float()
-    hard_attributes, hard_categories = hard_attributes.float(), hard_categories.float()
-    all_attributes = torch.cat([attributes, hard_attributes.flatten(0, 1)])  # (B + BK, D)
-    all_categories = torch.cat([categories, hard_categories.flatten(0, 1)])  # (B + BK, D)
-    b, k = hard_attributes.shape[:2]
-    allowed = _allowed_columns(b, k, class_ids, hard_class_ids, negatives, objects.device)  # (B, B + BK)
-    own_or_other = allowed[:, :b]
+    # Under mixed precision the products below would be made in bfloat16: three digits of a cosine.
+    with torch.autocast(objects.device.type, enabled=False):
+        objects, attributes, categories = objects.float(), attributes.float(), categories.float()
+        hard_attributes, hard_categories = hard_attributes.float(), hard_categories.float()
+        all_attributes = torch.cat([attributes, hard_attributes.flatten(0, 1)])  # (B + BK, D)
+        all_categories = torch.cat([categories, hard_categories.flatten(0, 1)])  # (B + BK, D)
+        b, k = hard_attributes.shape[:2]
+        allowed = _allowed_columns(b, k, class_ids, hard_class_ids, negatives, objects.device)  # (B, B + BK)
+        t1, t2 = attribute_temperature, category_temperature
 
-    object_attribute = (
-        info_nce(objects, all_attributes, temperature=attribute_temperature, allowed=allowed)
-        + info_nce(attributes, objects, temperature=attribute_temperature, allowed=own_or_other)
-    ) / 2
-    attribute_category = (
-        info_nce(attributes, all_categories, temperature=category_temperature, allowed=allowed)
-        + info_nce(categories, all_attributes, temperature=category_temperature, allowed=allowed)
-    ) / 2
-    if ccc == "released":
-        # The release divides this term by the temperature of the image and attribute pair.
-        logits = categories @ all_categories.T / attribute_temperature  # (B, B + BK)
-        category_category = F.cross_entropy(logits, logits.new_zeros(b, dtype=torch.long))
-    elif ccc == "off":
-        category_category = objects.new_zeros(())
-    else:
-        category_category = _category_term(
-            categories,
-            hard_categories,
-            category_temperature,
-            class_ids,
-            hard_class_ids,
-            bounded=ccc == "bounded",
-        )
-    total = ALIGNMENT_WEIGHT * (object_attribute + attribute_category + category_category)
-    return AlignmentLoss(total, object_attribute, attribute_category, category_category)
+        object_attribute = (
+            info_nce(objects, all_attributes, temperature=t1, allowed=allowed)
+            + info_nce(attributes, objects, temperature=t1, allowed=allowed[:, :b])
+        ) / 2
+        attribute_category = (
+            info_nce(attributes, all_categories, temperature=t2, allowed=allowed)
+            + info_nce(categories, all_attributes, temperature=t2, allowed=allowed)
+        ) / 2
+        if ccc == "released":
+            # The release divides this term by the temperature of the image and attribute pair.
+            logits = categories @ all_categories.T / t1  # (B, B + BK)
+            category_category = F.cross_entropy(logits, logits.new_zeros(b, dtype=torch.long))
+        elif ccc == "off":
+            category_category = objects.new_zeros(())
+        else:
+            bounded = ccc == "bounded"
+            category_category = _category_term(
+                categories, hard_categories, t2, class_ids, hard_class_ids, bounded=bounded
+            )
+        total = ALIGNMENT_WEIGHT * (object_attribute + attribute_category + category_category)
+        return AlignmentLoss(total, object_attribute, attribute_category, category_category)
 
 
 def next_token_loss(to_logits: Callable[[Tensor], Tensor], hidden: Tensor, labels: Tensor) -> Tensor:
@@ -142,7 +141,7 @@ def _allowed_columns(
         allowed[:, b:] = eye.repeat_interleave(k, dim=1)
     if class_ids is not None and hard_class_ids is not None:
         column_classes = torch.cat([class_ids, hard_class_ids.flatten()])  # (B + BK,)
-        allowed &= class_ids[:, None] != column_classes[None, :]
+        allowed &= (class_ids[:, None] != column_classes[None, :]) & (column_classes >= 0)[None, :]
     allowed[:, :b] |= eye
     return allowed
 
@@ -160,7 +159,7 @@ def _category_term(
     logits = torch.einsum("bd,bkd->bk", categories, hard_categories) / temperature  # (B, K)
     has_any = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
     if class_ids is not None and hard_class_ids is not None:
-        wrong = hard_class_ids != class_ids[:, None]  # (B, K)
+        wrong = (hard_class_ids != class_ids[:, None]) & (hard_class_ids >= 0)  # (B, K)
         has_any = wrong.any(dim=1)
         logits = logits.masked_fill(~wrong, -torch.inf)
     if not bool(has_any.any()):

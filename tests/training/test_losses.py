@@ -140,6 +140,25 @@ def test_half_precision_rows_are_computed_in_float32() -> None:
     assert half.total.item() == full.total.item()
 
 
+def test_mixed_precision_around_the_loss_does_not_reach_into_it() -> None:
+    tensors = embeddings()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = alignment_loss(*tensors).total
+    assert inside.item() == alignment_loss(*tensors).total.item()
+
+
+def test_a_negative_that_is_not_there_counts_for_nobody() -> None:
+    """Sample 0 has one negative less: its second column must not change anything."""
+    o, a, c, ha, hc = embeddings(b=2, k=2)
+    ids = {"class_ids": torch.tensor([0, 1]), "hard_class_ids": torch.tensor([[2, -1], [3, 4]])}
+    for negatives in ("shared", "own"):
+        first = alignment_loss(o, a, c, ha, hc, negatives=negatives, **ids)  # type: ignore[arg-type]
+        ha2, hc2 = ha.clone(), hc.clone()
+        ha2[0, 1], hc2[0, 1] = o[1], c[0]
+        second = alignment_loss(o, a, c, ha2, hc2, negatives=negatives, **ids)  # type: ignore[arg-type]
+        assert second.total.item() == first.total.item()
+
+
 def test_next_token_loss_sees_only_supervised_rows_and_means_over_them() -> None:
     hidden = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
     head = torch.nn.Linear(6, 5)

@@ -1,0 +1,149 @@
+"""Where trained stages stand on disk, and which of them are whole. No torch: `fgvr-kit status` asks here.
+
+.fgvr/runs/<stage>-<fingerprint>/run.json                   what was trained, with which versions
+.fgvr/runs/<stage>-<fingerprint>/checkpoints/checkpoint-N/  while it is being trained
+.fgvr/runs/<stage>-<fingerprint>/adapter/                   when it is done: appears in one rename
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fgvr_kit import plugins
+from fgvr_kit.fingerprint import fingerprint
+from fgvr_kit.workspace import Workspace
+
+_TRAINING = 1  # raise it when the same settings and data would train to something else
+_STATE_FILE = "trainer_state.json"
+_HASHED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A stage that is trained. adapter: the folder that `Vlm.load(adapter=...)` takes.
+
+    note: what must be said of everything that rests on it ("untrained toy model").
+    """
+
+    stage: str
+    fingerprint: str
+    folder: Path
+    note: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    @property
+    def adapter(self) -> Path:
+        return self.folder / "adapter"
+
+
+def run_folder(workspace: Workspace, stage: str, stage_fingerprint: str) -> Path:
+    return workspace.state / "runs" / f"{stage}-{stage_fingerprint}"
+
+
+def find_checkpoint(workspace: Workspace, stage: str, stage_fingerprint: str) -> Checkpoint | None:
+    """The stage of this fingerprint, if it is trained to the end."""
+    folder = run_folder(workspace, stage, stage_fingerprint)
+    if not (folder / "adapter").is_dir():
+        return None
+    document = read_run(folder)
+    if document is None or document["fingerprint"] != stage_fingerprint:
+        return None
+    return Checkpoint(stage, stage_fingerprint, folder, document["note"])
+
+
+def final_checkpoint(workspace: Workspace) -> Checkpoint | None:
+    """What the chosen recipe trains in the end, if it stands for the settings and data of now."""
+    if not workspace.settings.train.model:
+        return None
+    recipe = plugins.load("recipes", workspace.settings.train.recipe)
+    fingerprints: dict[str, str] = recipe.stage_fingerprints(workspace)
+    last = recipe.STAGES[-1]
+    return find_checkpoint(workspace, last, fingerprints[last])
+
+
+def stage_fingerprint(
+    workspace: Workspace,
+    stage: str,
+    *,
+    settings: Mapping[str, Any],
+    data: str,
+    prompts: Mapping[str, str],
+    parent: str | None,
+) -> str:
+    """16 hex digits over all that decides what a stage trains to.
+
+    settings: those the stage reads, plain data.  data: digest of its examples.  prompts: name -> hash.
+    parent: fingerprint of the stage it starts from.
+    """
+    train, domain = workspace.settings.train, workspace.settings.domain
+    base = {
+        "model": model_identity(workspace.root, train.model),
+        "quantize": train.quantize,
+        "max_pixels": train.max_pixels,
+    }
+    words = {"superclass": domain.superclass, "unit": domain.unit, "prompts": dict(prompts)}
+    return fingerprint(_TRAINING, stage, base, words, dict(settings), data, parent)
+
+
+def model_identity(root: Path, name: str) -> str:
+    """A hub id as it stands; for a folder, a hash of its files (names, sizes, and the small ones' bytes), so
+    that a workspace that is moved, with its model, needs no new training."""
+    folder = next((f for f in (Path(name), root / name) if name and f.is_dir()), None)
+    if folder is None:
+        return name
+    running = hashlib.sha256()
+    for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+        n_bytes = file.stat().st_size
+        running.update(f"{file.relative_to(folder).as_posix()}\0{n_bytes}\0".encode())
+        if n_bytes <= _HASHED_BYTES:
+            running.update(file.read_bytes())
+    return running.hexdigest()[:16]
+
+
+def last_complete(checkpoints: Path) -> Path | None:
+    """The newest whole checkpoint of a folder; what a kill left half-written is removed.
+
+    The Trainer writes trainer_state.json last, so a checkpoint is whole when that file can be read.
+    """
+    whole: dict[int, Path] = {}
+    for folder in checkpoints.glob("checkpoint-*"):
+        step = _step_of(folder)
+        if step is None:
+            shutil.rmtree(folder)
+        else:
+            whole[step] = folder
+    return whole[max(whole)] if whole else None
+
+
+def _step_of(folder: Path) -> int | None:
+    try:
+        state = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return int(state["global_step"])
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """run.json of a run's folder, or None when there is none."""
+    try:
+        document: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return document
+
+
+def write_run(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write run.json at once, so that a kill leaves the old one or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "run.json.part"
+    part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(folder / "run.json")

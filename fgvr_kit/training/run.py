@@ -1,0 +1,308 @@
+"""A run: the stages of a recipe in one workspace, each trained once for what it depends on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import fgvr_kit
+from fgvr_kit import plugins
+from fgvr_kit.errors import SettingsError
+from fgvr_kit.progress import SILENT, Progress, Task
+from fgvr_kit.training.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    last_complete,
+    read_run,
+    run_folder,
+    write_run,
+)
+from fgvr_kit.training.examples import Examples, ExampleT
+from fgvr_kit.types import Notice, Summary
+from fgvr_kit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fgvr_kit.families.base import Vlm
+    from fgvr_kit.training.objectives import Objective
+    from fgvr_kit.training.trainer import Collator, Schedule
+
+FEW_STEPS = 20
+"""With fewer optimizer steps an adapter has hardly left its start: warm-up and decay eat most of them."""
+
+
+class Tuning(Protocol):
+    """What every recipe's `Settings` offers to `Run`; each field is described there."""
+
+    learning_rate: float
+    rank: int
+    alpha: int
+    dropout: float
+    warmup: float
+    weight_decay: float
+    epochs: float
+    micro_batch: int
+    seed: int
+    save_steps: int
+    gradient_checkpointing: bool
+
+    def model_dump(self) -> dict[str, Any]:
+        """The settings as plain data."""
+
+
+class Run:
+    """What a recipe's `train(run)` is given: it calls `run.train` once a stage.
+
+    summaries: of each stage so far, trained now or found standing.
+    """
+
+    def __init__(
+        self, workspace: Workspace, recipe_name: str, settings: Tuning, progress: Progress = SILENT
+    ) -> None:
+        """Raises SettingsError when no base model is chosen."""
+        if not workspace.settings.train.model:
+            raise SettingsError(
+                "no base model is chosen: train.model is empty",
+                code="no-train-model",
+                hint="--model HuggingFaceM4/idefics2-8b, or a folder; [train] model in fgvr.toml keeps it",
+            )
+        self.workspace = workspace
+        self.recipe_name = recipe_name
+        self.settings = settings
+        self.summaries: list[Summary] = []
+        recipe = plugins.load("recipes", recipe_name)
+        self._fingerprints: dict[str, str] = recipe.stage_fingerprints(workspace)
+        self._progress = progress
+        self._vlm: Vlm | None = None
+        self._vlm_is_at: str | None = None
+
+    def train(
+        self,
+        stage: str,
+        examples: Callable[[Workspace], Examples[ExampleT]],
+        *,
+        collator: Callable[[Vlm], Collator],
+        loss: Objective,
+        batch: int,
+        init: Checkpoint | None = None,
+    ) -> Checkpoint:
+        """Train a stage, or return at once when it stands with the same fingerprint.
+
+        examples: called only when the stage must be trained.  batch: samples an optimizer step.
+        init: the stage to start from; the same adapter goes on.  A killed stage resumes from its newest whole
+        checkpoint, with the same result as if it had not been killed (bit for bit on a CPU).
+        Raises WorkspaceError when the data is not there yet, ModelError when training fails.
+        """
+        fingerprint = self._fingerprints[stage]
+        found = find_checkpoint(self.workspace, stage, fingerprint)
+        if found is None:
+            found = self._train(stage, fingerprint, examples(self.workspace), collator, loss, batch, init)
+        self._write_down(found)
+        return found
+
+    def _train(
+        self,
+        stage: str,
+        fingerprint: str,
+        examples: Examples[Any],
+        collator: Callable[[Vlm], Collator],
+        loss: Objective,
+        batch: int,
+        init: Checkpoint | None,
+    ) -> Checkpoint:
+        from fgvr_kit.training.trainer import StageTrainer, refuse_several_processes
+
+        refuse_several_processes()
+        folder = run_folder(self.workspace, stage, fingerprint)
+        vlm = self._load(init)
+        asked = self._schedule(batch)
+        schedule = asked.fitted(len(examples.rows))
+        document = self._describe(stage, fingerprint, vlm, init)
+        write_run(folder, document)
+        self.workspace.store.put_run(**_row(folder, document), status="running", finished=None)
+
+        started = time.monotonic()
+        total = schedule.n_steps(len(examples.rows))
+        done = _steps_done(folder)
+        with self._progress.task(f"train {stage}", total, done=done) as task:
+            trainer = StageTrainer(
+                vlm,
+                loss,
+                examples.rows,
+                collator(vlm),
+                schedule,
+                folder / "checkpoints",
+                on_step=self._step_writer(folder.name, task),
+            )
+            trainer.train_or_resume()
+        summary = self._summarise(stage, folder, vlm, examples, asked, schedule, time.monotonic() - started)
+        self._keep(folder, vlm, {**document, "summary": summary.as_dict()})
+        checkpoint = Checkpoint(stage, fingerprint, folder, vlm.note)
+        self._vlm_is_at = fingerprint
+        return checkpoint
+
+    def _load(self, init: Checkpoint | None) -> Vlm:
+        """The model with the adapter of `init`, or with a fresh one; the one in memory if it is just that."""
+        from fgvr_kit.families.base import Vlm
+
+        if self._vlm is not None and init is not None and self._vlm_is_at == init.fingerprint:
+            return self._vlm
+        self._vlm = None  # two 8B models do not fit
+        train, settings = self.workspace.settings.train, self.settings
+        vlm = Vlm.load(train.model, device=train.device, quantize=train.quantize, max_pixels=train.max_pixels)
+        vlm.attach_lora(r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed)
+        if init is not None:
+            _fill_adapter(vlm, init.adapter)
+        self._vlm = vlm
+        return vlm
+
+    def _schedule(self, batch: int) -> Schedule:
+        from fgvr_kit.training.trainer import Schedule
+
+        s = self.settings
+        return Schedule(
+            batch=batch,
+            micro_batch=s.micro_batch,
+            epochs=s.epochs,
+            learning_rate=s.learning_rate,
+            warmup=s.warmup,
+            weight_decay=s.weight_decay,
+            seed=s.seed,
+            save_steps=s.save_steps,
+            gradient_checkpointing=s.gradient_checkpointing,
+        )
+
+    def _describe(self, stage: str, fingerprint: str, vlm: Vlm, init: Checkpoint | None) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe_name,
+            "stage": stage,
+            "fingerprint": fingerprint,
+            "parent": init.run_id if init else None,
+            "model": self.workspace.settings.train.model,
+            "settings": {
+                "train": self.workspace.settings.train.model_dump(),
+                self.recipe_name: self.settings.model_dump(),
+            },
+            "versions": versions(),
+            "note": vlm.note,
+            "started": _now(),
+        }
+
+    def _step_writer(self, run_id: str, task: Task) -> Callable[[int, float, dict[str, float]], None]:
+        def write(step: int, epoch: float, terms: dict[str, float]) -> None:
+            self.workspace.store.put_step(run_id, step, epoch, terms)
+            task.advance(1, note=f"loss {terms['total']:.3f}")
+
+        return write
+
+    def _summarise(
+        self,
+        stage: str,
+        folder: Path,
+        vlm: Vlm,
+        examples: Examples[Any],
+        asked: Schedule,
+        used: Schedule,
+        seconds: float,
+    ) -> Summary:
+        steps = self.workspace.store.steps(folder.name)
+        notes = [vlm.note] if vlm.note else []
+        if used.batch < asked.batch:
+            notes.append(f"stage {stage}: a batch is all {used.batch} examples, not {asked.batch}")
+        notices = []
+        if len(steps) < FEW_STEPS:
+            notices.append(
+                Notice(
+                    f"stage {stage} took only {len(steps)} optimizer steps",
+                    code="few-steps",
+                    why=f"{len(examples.rows)} examples in batches of {used.batch}, {used.epochs:g} epochs",
+                    hint=f"raise {self.recipe_name}.epochs, or lower {self.recipe_name}.{stage}_batch",
+                )
+            )
+        n_trainable = sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
+        done = {
+            "examples": len(examples.rows),
+            "steps": len(steps),
+            **{name: round(value, 4) for name, value in steps[-1]["terms"].items() if name != "lr"},
+            "trainable parameters": n_trainable,
+            "seconds": round(seconds, 1),
+        }
+        return Summary(stage, done, examples.dropped, tuple(notes), tuple(notices))
+
+    def _keep(self, folder: Path, vlm: Vlm, document: dict[str, Any]) -> None:
+        """Put the adapter in its place in one rename, and let the checkpoints go."""
+        part = folder / "adapter.part"
+        shutil.rmtree(part, ignore_errors=True)
+        vlm.save_adapter(part)
+        write_run(folder, {**document, "finished": _now()})
+        part.rename(folder / "adapter")
+        shutil.rmtree(folder / "checkpoints")
+
+    def _write_down(self, checkpoint: Checkpoint) -> None:
+        """The rows of a stage that stands; again after a kill between the rename and the database."""
+        document = read_run(checkpoint.folder)
+        assert document is not None, "a checkpoint is found by its run.json"
+        summary = _summary_of(document["summary"])
+        self.summaries.append(summary)
+        store = self.workspace.store
+        row = store.run(checkpoint.run_id)
+        if row is None or row["status"] != "done":
+            store.put_run(**_row(checkpoint.folder, document), status="done", finished=document["finished"])
+        standing = store.walk().get(checkpoint.stage)
+        if standing is None or standing["fingerprint"] != checkpoint.fingerprint:
+            store.finish(checkpoint.stage, checkpoint.fingerprint, summary)
+
+
+def versions() -> dict[str, str]:
+    """What a run was trained with."""
+    packages = ("torch", "transformers", "peft", "accelerate")
+    return {"fgvr_kit": fgvr_kit.__version__, **{name: version(name) for name in packages}}
+
+
+def _fill_adapter(vlm: Vlm, adapter: Path) -> None:
+    """Read a trained adapter into the fresh one: unlike `PeftModel.from_pretrained`, it stays trainable."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    found = set_peft_model_state_dict(vlm.model, load_file(adapter / "adapter_model.safetensors"))
+    missing = [name for name in found.missing_keys if "lora_" in name]
+    assert not missing, f"{adapter} lacks {missing[0]}"
+    assert not found.unexpected_keys, f"{adapter} holds {found.unexpected_keys[0]}, which the model has not"
+
+
+def _steps_done(folder: Path) -> int:
+    newest = last_complete(folder / "checkpoints")
+    return int(newest.name.removeprefix("checkpoint-")) if newest else 0
+
+
+def _row(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """The columns of table `runs` that run.json holds."""
+    columns = {
+        name: document[name]
+        for name in ("recipe", "stage", "fingerprint", "parent", "model", "note", "started")
+    }
+    return {
+        "id": folder.name,
+        **columns,
+        "settings": json.dumps(document["settings"]),
+        "versions": json.dumps(document["versions"]),
+    }
+
+
+def _summary_of(document: dict[str, Any]) -> Summary:
+    return Summary(
+        document["step"],
+        document["done"],
+        tuple((what, n, why) for what, n, why in document["dropped"]),
+        tuple(document["notes"]),
+        tuple(Notice(**notice) for notice in document["notices"]),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
