@@ -1,0 +1,3 @@
+from tests.training.conftest import reopen, workspace
+
+__all__ = ["reopen", "workspace"]
