@@ -1,0 +1,128 @@
+"""Forward passes through the parts of a model: images to features, embeddings to hidden states.
+
+The vision tower runs once; its features are then put where the text holds image tokens, in the main sequence
+and in the image-only prompt alike. Sequences are right-padded, so rows do not depend on their companions.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fgvr_kit.families.base import Family
+
+
+def image_features(model: Any, inputs: Mapping[str, Any]) -> list[Tensor]:
+    """One (n_i, H) tensor for each row of inputs, with gradients."""
+    import torch
+
+    counts = (inputs["input_ids"] == image_token_id(model)).sum(dim=1).tolist()
+    if "pixel_values" not in inputs:
+        table = model.get_input_embeddings().weight
+        return [table.new_zeros(0, table.shape[1]) for _ in counts]
+    accepted = inspect.signature(model.get_image_features).parameters
+    output = model.get_image_features(**{k: v for k, v in inputs.items() if k in accepted})
+    parts = getattr(output, "pooler_output", output)  # per row, per image or packed, as the family likes
+    packed = torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
+    return list(packed.split(counts))
+
+
+def hidden_states(
+    model: Any, family: Family, inputs: Mapping[str, Any], features: Sequence[Tensor]
+) -> Tensor:
+    """(B, T, H) after the final norm, with the features in the places of the image tokens."""
+    import torch
+
+    ids = inputs["input_ids"]
+    embeds = model.get_input_embeddings()(ids)  # (B, T, H)
+    places = ids == image_token_id(model)  # (B, T)
+    packed = torch.cat(list(features)).to(embeds.dtype)
+    assert int(places.sum()) == len(packed), "as many features as image tokens"
+    embeds = embeds.masked_scatter(places.unsqueeze(-1), packed)
+    positions = None if family.plain_positions else _grid_positions(model, inputs)
+    return _decode(model, embeds, inputs["attention_mask"], positions)
+
+
+def image_prompt(model: Any, inputs: Mapping[str, Any], marks: Sequence[int], eos_id: int) -> dict[str, Any]:
+    """Inputs that hold, of each row, its image tokens (with the marks around them) and one end token."""
+    import torch
+
+    image = image_token_id(model)
+    keep = torch.isin(inputs["input_ids"], torch.tensor([image, *marks], device=inputs["input_ids"].device))
+    rows = [[*ids[kept].tolist(), eos_id] for ids, kept in zip(inputs["input_ids"], keep, strict=True)]
+    prompt = _pad(rows, eos_id, inputs["input_ids"].device)
+    prompt["mm_token_type_ids"] = (prompt["input_ids"] == image).int()
+    return {**{k: v for k, v in inputs.items() if k == "image_grid_thw"}, **prompt}
+
+
+def embed_rows(model: Any, rows: Sequence[list[int]], pad_id: int, *, bucket: bool) -> Tensor:
+    """(N, H): the state at the last token of each row of ids."""
+    import torch
+
+    table = model.get_input_embeddings()
+    order = sorted(range(len(rows)), key=lambda n: len(rows[n])) if bucket else list(range(len(rows)))
+    states: list[Tensor] = []
+    for group in _groups(order, [len(row) for row in rows]) if bucket else [order]:
+        batch = _pad([rows[n] for n in group], pad_id, table.weight.device)
+        hidden = _decode(model, table(batch["input_ids"]), batch["attention_mask"], None)
+        states.append(last_states(hidden, batch["attention_mask"]))
+    if not states:
+        return table.weight.new_zeros(0, table.weight.shape[1])
+    back = torch.tensor(order, device=table.weight.device).argsort()
+    return torch.cat(states)[back]
+
+
+def last_states(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """(B, T, H) -> (B, H): the state at the last token that is no padding; rows are padded on the right."""
+    import torch
+
+    return hidden[torch.arange(len(hidden), device=hidden.device), attention_mask.sum(dim=1) - 1]
+
+
+def image_token_id(model: Any) -> int:
+    config = model.config
+    known = getattr(config, "image_token_id", None)
+    return int(config.image_token_index if known is None else known)
+
+
+def _decode(model: Any, embeds: Tensor, attention_mask: Tensor, positions: Tensor | None) -> Tensor:
+    output = model.get_decoder()(
+        inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions, use_cache=False
+    )
+    state: Tensor = output.last_hidden_state
+    return state
+
+
+def _grid_positions(model: Any, inputs: Mapping[str, Any]) -> Tensor:
+    """(3, B, T): time, height and width of each token (M-RoPE)."""
+    accepted = inspect.signature(model.model.get_rope_index).parameters
+    positions: Tensor = model.model.get_rope_index(**{k: v for k, v in inputs.items() if k in accepted})[0]
+    return positions
+
+
+def _pad(rows: Sequence[Sequence[int]], pad_id: int, device: Any) -> dict[str, Tensor]:
+    import torch
+
+    width = max(len(row) for row in rows)
+    ids = [[*row, *[pad_id] * (width - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    return {
+        "input_ids": torch.tensor(ids, device=device),
+        "attention_mask": torch.tensor(mask, device=device),
+    }
+
+
+def _groups(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Cut rows, shortest first, where the next one is far longer than the first of its group."""
+    groups: list[list[int]] = []
+    for n in order:
+        # 1.5 x + 4 tokens: names stay with names, descriptions with descriptions, few passes in all.
+        if groups and lengths[n] <= 1.5 * lengths[groups[-1][0]] + 4:
+            groups[-1].append(n)
+        else:
+            groups.append([n])
+    return groups

@@ -1,0 +1,151 @@
+"""From asks to what the processor makes of them: prompts, answers, and the boundary between the two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fgvr_kit.errors import ModelError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from fgvr_kit.families.base import Ask
+
+
+def prompt(processor: Any, ask: Ask) -> str:
+    """The user turn as text, up to where the answer begins. Raises ModelError without a chat template."""
+    image_token = getattr(processor, "image_token", "<image>")
+    if image_token in ask.text or image_token in ask.system:
+        raise ModelError(
+            f"a prompt holds {image_token!r}, which this model reads as an image",
+            code="image-token-in-prompt",
+            hint="take it out of the prompt; images are placed by the tool",
+        )
+    return _render(processor, _messages(ask), open_answer=True)
+
+
+def with_answer(processor: Any, ask: Ask, answer: str, end: str) -> str:
+    """Prompt, answer and the end token, as the chat template writes them."""
+    start = prompt(processor, ask)
+    said, _ = _said(processor, ask, answer, start)
+    return start + said + end
+
+
+def end_of_turn(processor: Any) -> str:
+    """The special token the template puts behind an answer; the end token where it puts none (LLaVA 1.5)."""
+    from fgvr_kit.families.base import Ask
+
+    tokenizer = processor.tokenizer
+    ask = Ask("question")
+    _, tail = _said(processor, ask, "answer", prompt(processor, ask))
+    ids = tokenizer(tail.strip(), add_special_tokens=False)["input_ids"]
+    special = tokenizer.added_tokens_decoder.get(ids[0]) if ids else None
+    return str(special.content if special is not None and special.special else tokenizer.eos_token)
+
+
+def answer_ids(tokenizer: Any, start: str, full: str) -> list[int]:
+    """Token ids of the answer and its end. Raises ModelError when tokens run across the boundary."""
+    before, both = _ids(tokenizer, start), _ids(tokenizer, full)
+    if both[: len(before)] != before or len(both) == len(before):
+        raise _template_error("the tokenizer joins the end of the prompt with the answer")
+    return both[len(before) :]
+
+
+def label_ids(processor: Any, ask: Ask, labels: Sequence[str], end: str) -> list[int]:
+    """One token id for each label, as it is written at the start of an answer."""
+    start = prompt(processor, ask)
+    found: list[int] = []
+    for label in labels:
+        ids = answer_ids(processor.tokenizer, start, with_answer(processor, ask, label, end))
+        if len(ids) != 2 or ids[0] in found:
+            raise ModelError(
+                f"this model does not write {label!r} as one token of its own",
+                code="label-not-a-token",
+                why=f"it writes {[processor.tokenizer.decode([i]) for i in ids[:-1]]}",
+                hint="choose among letters",
+            )
+        found.append(ids[0])
+    return found
+
+
+def process(
+    processor: Any, texts: Sequence[str], asks: Sequence[Ask], *, side: str, max_pixels: int
+) -> dict[str, Any]:
+    """What the processor returns for texts and the images of their asks, on the CPU."""
+    images = [shrink(image, max_pixels) for ask in asks for image in ask.images]
+    batch = processor(
+        text=list(texts),
+        images=images or None,
+        padding=True,
+        padding_side=side,
+        add_special_tokens=_wants_start(processor.tokenizer, texts[0]),
+        return_tensors="pt",
+    )
+    return dict(batch)
+
+
+def shrink(image: Image, max_pixels: int) -> Image:
+    """The image itself, or a smoothly reduced copy of at most max_pixels with the same proportions."""
+    from PIL.Image import Resampling
+
+    width, height = image.size
+    if width * height <= max_pixels:
+        return image
+    scale = math.sqrt(max_pixels / (width * height))
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    return image.resize(size, Resampling.LANCZOS)
+
+
+def pad_id(tokenizer: Any) -> int:
+    """The id padding is written with; it is masked everywhere, so the end token does where there is none."""
+    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+
+def _messages(ask: Ask) -> list[dict[str, Any]]:
+    user: list[dict[str, Any]] = [{"type": "image"} for _ in ask.images]
+    if ask.text or not user:
+        user.append({"type": "text", "text": ask.text})
+    messages = [{"role": "user", "content": user}]
+    if ask.system:
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": ask.system}]})
+    return messages
+
+
+def _said(processor: Any, ask: Ask, answer: str, start: str) -> tuple[str, str]:
+    """What the template writes for the answer, and what it writes behind it."""
+    turn = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    full = _render(processor, [*_messages(ask), turn], open_answer=False)
+    if not full.startswith(start):
+        raise _template_error("it writes the prompt differently once an answer follows")
+    rest = full[len(start) :]
+    place = rest.find(answer.strip())
+    if place < 0:
+        raise _template_error("it does not write the answer as it was given")
+    cut = place + len(answer.strip())
+    return rest[:cut], rest[cut:]
+
+
+def _render(processor: Any, messages: list[dict[str, Any]], *, open_answer: bool) -> str:
+    if not getattr(processor, "chat_template", None):
+        raise _template_error("it has none")
+    return str(processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_answer))
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=_wants_start(tokenizer, text))["input_ids"])
+
+
+def _wants_start(tokenizer: Any, text: str) -> bool:
+    """False when the template wrote the start token itself: it must not stand there twice."""
+    return tokenizer.bos_token is None or not text.startswith(tokenizer.bos_token)
+
+
+def _template_error(why: str) -> ModelError:
+    return ModelError(
+        "the chat template of this model cannot be used",
+        code="chat-template",
+        why=why,
+        hint="choose an instruction-tuned checkpoint whose processor brings a chat template",
+    )
