@@ -101,22 +101,6 @@ def number_words(examples: Sequence[AlignExample]) -> Words:
     )
 
 
-def length_buckets(texts: Sequence[str], ratio: float = 2.0) -> list[list[int]]:
-    """Row numbers in groups whose longest text is at most `ratio` times as long as the shortest.
-
-    A class name padded to the length of a description would cost as much as the description.
-    """
-    buckets: list[list[int]] = []
-    shortest = 0
-    for row in sorted(range(len(texts)), key=lambda n: (len(texts[n]), n)):
-        length = max(1, len(texts[row]))
-        if not buckets or length > ratio * shortest:
-            buckets.append([])
-            shortest = length
-        buckets[-1].append(row)
-    return buckets
-
-
 def _encode(
     vlm: Vlm, examples: Sequence[AlignExample] | Sequence[InstructExample], answers: list[str]
 ) -> Batch:

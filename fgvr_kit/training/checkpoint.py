@@ -114,14 +114,23 @@ def last_complete(checkpoints: Path) -> Path | None:
 
     The Trainer writes trainer_state.json last, so a checkpoint is whole when that file can be read.
     """
-    whole: dict[int, Path] = {}
     for folder in checkpoints.glob("checkpoint-*"):
-        step = _step_of(folder)
-        if step is None:
+        if _step_of(folder) is None:
             shutil.rmtree(folder)
-        else:
-            whole[step] = folder
-    return whole[max(whole)] if whole else None
+    whole = _whole(checkpoints)
+    return whole[-1] if whole else None
+
+
+def keep_newest(checkpoints: Path, n: int) -> None:
+    """Remove all but the n newest whole checkpoints of a folder."""
+    for folder in _whole(checkpoints)[:-n]:
+        shutil.rmtree(folder)
+
+
+def _whole(checkpoints: Path) -> list[Path]:
+    """Whole checkpoints, oldest first."""
+    steps = {folder: _step_of(folder) for folder in checkpoints.glob("checkpoint-*")}
+    return sorted((f for f, step in steps.items() if step is not None), key=lambda f: steps[f] or 0)
 
 
 def _step_of(folder: Path) -> int | None:

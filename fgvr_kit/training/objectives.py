@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fgvr_kit.families.base import Vlm
-from fgvr_kit.training.batch import Batch, length_buckets
+from fgvr_kit.training.batch import Batch
 from fgvr_kit.training.losses import CategoryTerm, Negatives, alignment_loss, next_token_loss
 
 
@@ -41,9 +40,11 @@ class Align:
         features = vlm.image_features(batch.inputs)
         hidden = vlm.hidden_states(batch.inputs, features)  # (B, T, H)
         generation = next_token_loss(vlm.logits, hidden, batch.labels)
-        texts = embed_different_texts(vlm, words.texts)  # (U, H)
+        # All texts of the step at once, each once: a class name recurs in most samples.
+        texts = F.normalize(vlm.embed_texts(words.texts).float(), dim=-1)  # (U, H)
+        objects = F.normalize(vlm.embed_objects(batch.inputs, features).float(), dim=-1)  # (B, H)
         alignment = alignment_loss(
-            F.normalize(vlm.embed_objects(batch.inputs, features).float(), dim=-1),
+            objects,
             texts[words.attributes],
             texts[words.categories],
             texts[words.hard_attributes],
@@ -69,11 +70,3 @@ def instruct(vlm: Vlm, batch: Batch) -> Terms:
     hidden = vlm.hidden_states(batch.inputs, vlm.image_features(batch.inputs))  # (B, T, H)
     generation = next_token_loss(vlm.logits, hidden, batch.labels)
     return Terms(generation, {"generation": generation.detach()})
-
-
-def embed_different_texts(vlm: Vlm, texts: Sequence[str]) -> Tensor:
-    """(U, H) unit rows in float32, in the order of texts; texts of like length are embedded together."""
-    buckets = length_buckets(texts)
-    rows = torch.cat([vlm.embed_texts([texts[n] for n in bucket]) for bucket in buckets]).float()
-    order = torch.tensor([n for bucket in buckets for n in bucket], device=rows.device)
-    return F.normalize(rows[order.argsort()], dim=-1)

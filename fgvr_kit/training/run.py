@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import fgvr_kit
 from fgvr_kit import plugins
-from fgvr_kit.errors import SettingsError
+from fgvr_kit.errors import SettingsError, WorkspaceError
 from fgvr_kit.progress import SILENT, Progress, Task
 from fgvr_kit.training.checkpoint import (
     Checkpoint,
@@ -118,6 +118,13 @@ class Run:
         from fgvr_kit.training.trainer import StageTrainer, refuse_several_processes
 
         refuse_several_processes()
+        if not examples.rows:
+            raise WorkspaceError(
+                f"stage {stage} has nothing to train on",
+                code="no-examples",
+                why="; ".join(f"{what}: {n} left out ({why})" for what, n, why in examples.dropped),
+                hint="fgvr-kit attributes, then fgvr-kit mine",
+            )
         folder = run_folder(self.workspace, stage, fingerprint)
         vlm = self._load(init)
         asked = self._schedule(batch)
@@ -154,10 +161,17 @@ class Run:
             return self._vlm
         self._vlm = None  # two 8B models do not fit
         train, settings = self.workspace.settings.train, self.settings
-        vlm = Vlm.load(train.model, device=train.device, quantize=train.quantize, max_pixels=train.max_pixels)
-        vlm.attach_lora(r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed)
-        if init is not None:
-            _fill_adapter(vlm, init.adapter)
+        vlm = Vlm.load(
+            train.model,
+            device=train.device,
+            quantize=train.quantize,
+            max_pixels=train.max_pixels,
+            adapter=init.adapter if init else None,
+        )
+        if init is None:
+            vlm.attach_lora(
+                r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed
+            )
         self._vlm = vlm
         return vlm
 
@@ -224,12 +238,11 @@ class Run:
                     hint=f"raise {self.recipe_name}.epochs, or lower {self.recipe_name}.{stage}_batch",
                 )
             )
-        n_trainable = sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
         done = {
             "examples": len(examples.rows),
             "steps": len(steps),
             **{name: round(value, 4) for name, value in steps[-1]["terms"].items() if name != "lr"},
-            "trainable parameters": n_trainable,
+            "trainable parameters": vlm.trainable_parameters(),
             "seconds": round(seconds, 1),
         }
         return Summary(stage, done, examples.dropped, tuple(notes), tuple(notices))
@@ -262,17 +275,6 @@ def versions() -> dict[str, str]:
     """What a run was trained with."""
     packages = ("torch", "transformers", "peft", "accelerate")
     return {"fgvr_kit": fgvr_kit.__version__, **{name: version(name) for name in packages}}
-
-
-def _fill_adapter(vlm: Vlm, adapter: Path) -> None:
-    """Read a trained adapter into the fresh one: unlike `PeftModel.from_pretrained`, it stays trainable."""
-    from peft import set_peft_model_state_dict
-    from safetensors.torch import load_file
-
-    found = set_peft_model_state_dict(vlm.model, load_file(adapter / "adapter_model.safetensors"))
-    missing = [name for name in found.missing_keys if "lora_" in name]
-    assert not missing, f"{adapter} lacks {missing[0]}"
-    assert not found.unexpected_keys, f"{adapter} holds {found.unexpected_keys[0]}, which the model has not"
 
 
 def _steps_done(folder: Path) -> int:

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from fgvr_kit.errors import ModelError, SettingsError
-from fgvr_kit.families.base import Vlm
-from fgvr_kit.training.checkpoint import last_complete
-from fgvr_kit.training.objectives import Objective
+from fgvr_kit.training.checkpoint import keep_newest, last_complete
+
+if TYPE_CHECKING:
+    from fgvr_kit.families.base import Vlm
+    from fgvr_kit.training.objectives import Objective
+
+KEPT_CHECKPOINTS = 2  # a kill while the newer one is written leaves the older one
 
 Collator = Callable[[Sequence[Any]], dict[str, Any]]
 OnStep = Callable[[int, float, dict[str, float]], None]
@@ -46,25 +51,15 @@ class Schedule:
     gradient_checkpointing: bool
 
     def fitted(self, n_examples: int) -> Schedule:
-        """The schedule with a batch no larger than the examples there are."""
+        """The schedule with a batch no larger than the examples, and micro-batches of one size."""
         batch = min(self.batch, n_examples)
-        micro_batch = min(self.micro_batch, batch)
-        return Schedule(
-            batch,
-            micro_batch,
-            self.epochs,
-            self.learning_rate,
-            self.warmup,
-            self.weight_decay,
-            self.seed,
-            self.save_steps,
-            self.gradient_checkpointing,
-        )
+        n_micro = math.ceil(batch / self.micro_batch)
+        return replace(self, batch=batch, micro_batch=math.ceil(batch / n_micro))
 
     @property
     def accumulation(self) -> int:
         """Micro-batches an optimizer step."""
-        return max(1, self.batch // self.micro_batch)
+        return math.ceil(self.batch / self.micro_batch)
 
     def n_steps(self, n_examples: int) -> int:
         """Optimizer steps of the stage, as the Trainer counts them."""
@@ -94,13 +89,11 @@ class StageTrainer(Trainer):
         if schedule.gradient_checkpointing:
             # The reentrant kind needs inputs with a gradient, which a frozen embedding does not give.
             vlm.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        else:
-            vlm.model.gradient_checkpointing_disable()
         super().__init__(
             model=vlm.model,
             args=_arguments(vlm, schedule, len(examples), folder),
             data_collator=collator,
-            train_dataset=examples,  # type: ignore[arg-type]  # a list is all that it needs
+            train_dataset=examples,
         )
         self.model_accepts_loss_kwargs = False  # the same switch in releases without loss_is_scaled_for_ga
         self.remove_callback(PrinterCallback)
@@ -139,6 +132,15 @@ class StageTrainer(Trainer):
             )
         self._on_step(step, epoch, {**terms, "lr": logs["learning_rate"]})
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # PEFT's own default looks on the hub whether the base model's vocabulary was changed.
+        assert output_dir is not None
+        self._vlm.save_adapter(Path(output_dir))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        keep_newest(Path(str(self.args.output_dir)), KEPT_CHECKPOINTS)
+
     def floating_point_ops(self, inputs: Any) -> int:
         return 0  # a count that reads the inputs by their names in one family
 
@@ -149,7 +151,10 @@ class StageTrainer(Trainer):
         """
         newest = last_complete(Path(str(self.args.output_dir)))
         try:
-            self.train(resume_from_checkpoint=str(newest) if newest else None)
+            with warnings.catch_warnings():
+                # Names that transformers, peft and accelerate are about to change between themselves.
+                warnings.simplefilter("ignore", FutureWarning)
+                self.train(resume_from_checkpoint=str(newest) if newest else None)
         except torch.cuda.OutOfMemoryError as error:
             raise ModelError(
                 "the GPU's memory does not suffice",
@@ -170,7 +175,7 @@ def refuse_several_processes() -> None:
 
 
 def _arguments(vlm: Vlm, schedule: Schedule, n_examples: int, folder: Path) -> TrainingArguments:
-    device = next(vlm.model.parameters()).device
+    device = vlm.device
     n_steps = schedule.n_steps(n_examples)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -185,7 +190,6 @@ def _arguments(vlm: Vlm, schedule: Schedule, n_examples: int, folder: Path) -> T
         seed=schedule.seed,
         save_strategy="steps",
         save_steps=schedule.save_steps,
-        save_total_limit=2,  # a kill while the newer one is written leaves the older one
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,

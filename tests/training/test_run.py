@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from fgvr_kit.errors import SettingsError, WorkspaceError
+from fgvr_kit.families.base import Vlm
+from fgvr_kit.recipes import finedefics
+from fgvr_kit.training.checkpoint import Checkpoint, final_checkpoint, read_run
+from fgvr_kit.training.run import Run
+from fgvr_kit.types import Description
+from fgvr_kit.workspace import Workspace
+from tests.training.conftest import build_workspace
+
+ALIGN_TERMS = {"generation", "object_attribute", "attribute_category", "category_category", "total", "lr"}
+
+
+def train(workspace: Workspace) -> tuple[Checkpoint, Run]:
+    run = Run(workspace, "finedefics", finedefics.read_settings(workspace))
+    return finedefics.train(run), run
+
+
+def adapter_bytes(workspace: Workspace, stage: str) -> bytes:
+    folder = next((workspace.state / "runs").glob(f"{stage}-*"))
+    return (folder / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Checkpoint, Run]]:
+    """A workspace whose two stages were trained without a disturbance. Do not change it."""
+    torch.set_num_threads(1)
+    with build_workspace(tmp_path_factory.mktemp("trained") / "work") as workspace:
+        yield (workspace, *train(workspace))
+
+
+def test_both_stages_leave_an_adapter_rows_and_a_summary(trained: tuple[Workspace, Checkpoint, Run]) -> None:
+    workspace, checkpoint, _ = trained
+    store = workspace.store
+    rows = store.runs()
+    fingerprints = finedefics.stage_fingerprints(workspace)
+    assert [(r["stage"], r["status"], r["note"]) for r in rows] == [
+        ("align", "done", "untrained toy model"),
+        ("instruct", "done", "untrained toy model"),
+    ]
+    assert rows[1]["parent"] == rows[0]["id"]
+    assert {stage: store.walk()[stage]["fingerprint"] for stage in finedefics.STAGES} == fingerprints
+    assert final_checkpoint(workspace) == checkpoint
+    assert sorted(p.name for p in checkpoint.folder.iterdir()) == ["adapter", "run.json"]
+    document = read_run(checkpoint.folder)
+    assert document is not None
+    assert set(document["versions"]) == {"fgvr_kit", "torch", "transformers", "peft", "accelerate"}
+
+
+def test_every_step_is_written_down_with_all_terms(trained: tuple[Workspace, Checkpoint, Run]) -> None:
+    workspace, _, _ = trained
+    align, instruct = (workspace.store.steps(row["id"]) for row in workspace.store.runs())
+    assert [step["step"] for step in align] == [1, 2, 3]
+    assert set(align[0]["terms"]) == ALIGN_TERMS
+    assert set(instruct[0]["terms"]) == {"generation", "total", "lr"}
+    terms = align[-1]["terms"]
+    half = terms["object_attribute"] + terms["attribute_category"] + terms["category_category"]
+    assert terms["total"] == pytest.approx(terms["generation"] + half / 2, abs=1e-5)
+
+
+def test_a_summary_tells_what_was_done_and_what_it_rests_on(
+    trained: tuple[Workspace, Checkpoint, Run],
+) -> None:
+    _, _, run = trained
+    align, instruct = run.summaries
+    assert (align.step, align.done["examples"], align.done["steps"], align.dropped) == ("align", 12, 3, ())
+    assert (instruct.done["examples"], instruct.done["steps"]) == (24, 3)
+    assert align.done["trainable parameters"] > 0
+    assert "untrained toy model" in align.notes
+    assert [notice.code for notice in align.notices] == ["few-steps"]
+
+
+def test_a_stage_that_stands_is_not_trained_again(
+    trained: tuple[Workspace, Checkpoint, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, checkpoint, run = trained
+    monkeypatch.setattr(Vlm, "load", lambda *_, **__: pytest.fail("the model was loaded"))
+    again, second = train(workspace)
+    assert again == checkpoint
+    assert second.summaries == run.summaries
+
+
+def test_the_adapter_is_what_the_last_stage_trained_on_from_the_first(
+    trained: tuple[Workspace, Checkpoint, Run],
+) -> None:
+    workspace, checkpoint, _ = trained
+    assert adapter_bytes(workspace, "align") != adapter_bytes(workspace, "instruct")
+    vlm = Vlm.load("toy-vlm", device="cpu", quantize="none", adapter=checkpoint.adapter)
+    assert any("lora_B" in name and bool(p.any()) for name, p in vlm.model.named_parameters())
+
+
+def test_a_killed_run_ends_like_an_undisturbed_one(
+    trained: tuple[Workspace, Checkpoint, Run], tmp_path: Path
+) -> None:
+    """kill -9 while the second checkpoint is half-written; the adapters and all losses must be equal bit for
+    bit, and so must those of stage instruct, which then starts from the adapter on disk."""
+    workspace, _, _ = trained
+    with build_workspace(tmp_path / "work") as killed:
+        script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+import torch
+from pathlib import Path
+from tests.training.test_run import train
+from fgvr_kit.workspace import Workspace
+torch.set_num_threads(1)
+save = torch.save
+def save_and_die(what, path, *args, **kwargs):
+    if "checkpoint-3" in str(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(what, path, *args, **kwargs)
+torch.save = save_and_die
+train(Workspace(Path({str(killed.root)!r})))
+"""
+        code = subprocess.run([sys.executable, "-c", script], check=False).returncode
+        assert code == -signal.SIGKILL
+        folder = next((killed.state / "runs").glob("align-*"))
+        assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["checkpoint-2", "checkpoint-3"]
+        assert killed.store.runs()[0]["status"] == "running"
+        assert final_checkpoint(killed) is None
+
+        train(killed)
+        for stage in finedefics.STAGES:
+            assert adapter_bytes(killed, stage) == adapter_bytes(workspace, stage)
+        for mine, theirs in zip(killed.store.runs(), workspace.store.runs(), strict=True):
+            assert killed.store.steps(mine["id"]) == [
+                {**step, "run_id": mine["id"]} for step in workspace.store.steps(theirs["id"])
+            ]
+
+
+def test_a_changed_setting_trains_again_what_depends_on_it_and_leaves_the_rest(
+    workspace: Workspace, reopen: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(workspace)
+    trained_stages = []
+    inner = Run._train
+    monkeypatch.setattr(
+        Run, "_train", lambda self, stage, *a: trained_stages.append(stage) or inner(self, stage, *a)
+    )
+    with reopen("finedefics.instruct_batch=24") as changed:
+        train(changed)
+    assert trained_stages == ["instruct"]
+    runs = sorted(p.name.split("-")[0] for p in (workspace.state / "runs").iterdir())
+    assert runs == ["align", "instruct", "instruct"]
+
+
+def test_a_kill_before_the_database_was_told_is_healed(
+    workspace: Workspace, reopen: Callable[..., Workspace]
+) -> None:
+    checkpoint, _ = train(workspace)
+    workspace.store.put_run(id=checkpoint.run_id, status="running")
+    workspace.store.db["walk"].delete_where("step = 'instruct'")
+    with reopen() as again:
+        train(again)
+        row = again.store.run(checkpoint.run_id)
+        assert row is not None
+        assert row["status"] == "done"
+        assert again.store.walk()["instruct"]["fingerprint"] == checkpoint.fingerprint
+
+
+def test_a_batch_larger_than_the_dataset_is_capped_and_said(reopen: Callable[..., Workspace]) -> None:
+    with reopen("finedefics.align_batch=64") as workspace:
+        _, run = train(workspace)
+    assert run.summaries[0].done["steps"] == 1
+    assert "stage align: a batch is all 12 examples, not 64" in run.summaries[0].notes
+
+
+def test_training_prints_nothing(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
+    train(workspace)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_a_base_model_the_flag_is_named(reopen: Callable[..., Workspace]) -> None:
+    with reopen("train.model=''") as workspace:
+        with pytest.raises(SettingsError) as caught:
+            train(workspace)
+        assert caught.value.code == "no-train-model"
+        assert final_checkpoint(workspace) is None
+
+
+def test_missing_data_is_told_before_the_model_is_loaded(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Vlm, "load", lambda *_, **__: pytest.fail("the model was loaded"))
+    workspace.store.put_descriptions([])
+    with pytest.raises(WorkspaceError) as caught:
+        train(workspace)
+    assert caught.value.code == "no-descriptions"
+
+
+def test_descriptions_of_the_wrong_images_alone_leave_nothing_to_train_on(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Vlm, "load", lambda *_, **__: pytest.fail("the model was loaded"))
+    kept = [n for ns in workspace.store.negatives().values() for n in ns]
+    only = {n.image_id for n in kept} - {n.negative_id for n in kept}
+    workspace.store.put_descriptions([Description(i, "words", "model") for i in sorted(only)])
+    with pytest.raises(WorkspaceError) as caught:
+        train(workspace)
+    assert caught.value.code == "no-examples"
+
+
+def test_a_run_json_says_which_settings_trained_it(trained: tuple[Workspace, Checkpoint, Run]) -> None:
+    _, checkpoint, _ = trained
+    document = json.loads((checkpoint.folder / "run.json").read_text())
+    assert document["settings"]["finedefics"]["micro_batch"] == 4
+    assert document["settings"]["train"]["model"] == "toy-vlm"
