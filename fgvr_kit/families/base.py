@@ -154,10 +154,6 @@ class Vlm:
         """The model's own words, greedy; asks with and without images may stand together."""
         if not asks:
             return []
-        if len({bool(ask.images) for ask in asks}) == 2:  # processors want images for all rows, or none
-            seeing = iter(self.generate([a for a in asks if a.images], max_new_tokens=max_new_tokens))
-            blind = iter(self.generate([a for a in asks if not a.images], max_new_tokens=max_new_tokens))
-            return [next(seeing if ask.images else blind) for ask in asks]
         prompts = [turns.prompt(self.processor, ask) for ask in asks]
         inputs = turns.process(self.processor, prompts, asks, side="left", max_pixels=self.max_pixels)
         stop = weights.stop_ids(self.base_model, self.tokenizer, self.end_of_turn)

@@ -74,10 +74,10 @@ def process(
     processor: Any, texts: Sequence[str], asks: Sequence[Ask], *, side: str, max_pixels: int
 ) -> dict[str, Any]:
     """What the processor returns for texts and the images of their asks, on the CPU."""
-    images = [shrink(image, max_pixels) for ask in asks for image in ask.images]
+    images = [[shrink(image, max_pixels) for image in ask.images] for ask in asks]  # one list a row
     batch = processor(
         text=list(texts),
-        images=images or None,
+        images=images if any(images) else None,
         padding=True,
         padding_side=side,
         add_special_tokens=_wants_start(processor.tokenizer, texts[0]),

@@ -25,7 +25,10 @@ _PURPOSE = "running a model in this process"
 
 
 def load(place: str, *, shown: str, device: str, quantize: str) -> tuple[Family, Any, Any]:
-    """Family, model and processor of the checkpoint at place (hub id or folder); shown: its name in errors."""
+    """Family, model and processor of the checkpoint at place (hub id or folder).
+
+    shown: its name in errors.
+    """
     torch = plugins.require("torch", _PURPOSE)
     plugins.require("torchvision", _PURPOSE)
     transformers = plugins.require("transformers", _PURPOSE)
