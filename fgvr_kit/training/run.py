@@ -15,6 +15,7 @@ import fgvr_kit
 from fgvr_kit import plugins
 from fgvr_kit.errors import SettingsError, WorkspaceError
 from fgvr_kit.progress import SILENT, Progress, Task
+from fgvr_kit.settings import plugin_section
 from fgvr_kit.training.checkpoint import (
     Checkpoint,
     find_checkpoint,
@@ -269,6 +270,19 @@ class Run:
         standing = store.walk().get(checkpoint.stage)
         if standing is None or standing["fingerprint"] != checkpoint.fingerprint:
             store.finish(checkpoint.stage, checkpoint.fingerprint, summary)
+
+
+def train_recipe(workspace: Workspace, progress: Progress = SILENT) -> tuple[Checkpoint, tuple[Summary, ...]]:
+    """Train what [train] recipe names: its last stage's checkpoint, and a summary of each stage.
+
+    Stages that stand for the settings and data of now are not trained again.
+    Raises SettingsError, WorkspaceError or ModelError, each with the next move.
+    """
+    name = plugins.normalise(workspace.settings.train.recipe)
+    recipe = plugins.load("recipes", name)
+    run = Run(workspace, name, plugin_section(workspace.settings, name, recipe.Settings), progress)
+    checkpoint: Checkpoint = recipe.train(run)
+    return checkpoint, tuple(run.summaries)
 
 
 def versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,17 +15,15 @@ from fgvr_kit.errors import SettingsError, WorkspaceError
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.recipes import finedefics
 from fgvr_kit.training.checkpoint import Checkpoint, final_checkpoint, read_run
-from fgvr_kit.training.run import Run
-from fgvr_kit.types import Description
+from fgvr_kit.training.run import Run, train_recipe
+from fgvr_kit.types import Description, Summary
 from fgvr_kit.workspace import Workspace
 from tests.training.conftest import build_workspace
 
 ALIGN_TERMS = {"generation", "object_attribute", "attribute_category", "category_category", "total", "lr"}
 
 
-def train(workspace: Workspace) -> tuple[Checkpoint, Run]:
-    run = Run(workspace, "finedefics", finedefics.read_settings(workspace))
-    return finedefics.train(run), run
+Trained = tuple[Workspace, Checkpoint, tuple[Summary, ...]]
 
 
 def adapter_bytes(workspace: Workspace, stage: str) -> bytes:
@@ -33,14 +32,14 @@ def adapter_bytes(workspace: Workspace, stage: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Checkpoint, Run]]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     """A workspace whose two stages were trained without a disturbance. Do not change it."""
     torch.set_num_threads(1)
     with build_workspace(tmp_path_factory.mktemp("trained") / "work") as workspace:
-        yield (workspace, *train(workspace))
+        yield (workspace, *train_recipe(workspace))
 
 
-def test_both_stages_leave_an_adapter_rows_and_a_summary(trained: tuple[Workspace, Checkpoint, Run]) -> None:
+def test_both_stages_leave_an_adapter_rows_and_a_summary(trained: Trained) -> None:
     workspace, checkpoint, _ = trained
     store = workspace.store
     rows = store.runs()
@@ -58,7 +57,7 @@ def test_both_stages_leave_an_adapter_rows_and_a_summary(trained: tuple[Workspac
     assert set(document["versions"]) == {"fgvr_kit", "torch", "transformers", "peft", "accelerate"}
 
 
-def test_every_step_is_written_down_with_all_terms(trained: tuple[Workspace, Checkpoint, Run]) -> None:
+def test_every_step_is_written_down_with_all_terms(trained: Trained) -> None:
     workspace, _, _ = trained
     align, instruct = (workspace.store.steps(row["id"]) for row in workspace.store.runs())
     assert [step["step"] for step in align] == [1, 2, 3]
@@ -70,10 +69,10 @@ def test_every_step_is_written_down_with_all_terms(trained: tuple[Workspace, Che
 
 
 def test_a_summary_tells_what_was_done_and_what_it_rests_on(
-    trained: tuple[Workspace, Checkpoint, Run],
+    trained: Trained,
 ) -> None:
-    _, _, run = trained
-    align, instruct = run.summaries
+    _, _, summaries = trained
+    align, instruct = summaries
     assert (align.step, align.done["examples"], align.done["steps"], align.dropped) == ("align", 12, 3, ())
     assert (instruct.done["examples"], instruct.done["steps"]) == (24, 3)
     assert align.done["trainable parameters"] > 0
@@ -81,18 +80,14 @@ def test_a_summary_tells_what_was_done_and_what_it_rests_on(
     assert [notice.code for notice in align.notices] == ["few-steps"]
 
 
-def test_a_stage_that_stands_is_not_trained_again(
-    trained: tuple[Workspace, Checkpoint, Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace, checkpoint, run = trained
+def test_a_stage_that_stands_is_not_trained_again(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, checkpoint, summaries = trained
     monkeypatch.setattr(Vlm, "load", lambda *_, **__: pytest.fail("the model was loaded"))
-    again, second = train(workspace)
-    assert again == checkpoint
-    assert second.summaries == run.summaries
+    assert train_recipe(workspace) == (checkpoint, summaries)
 
 
 def test_the_adapter_is_what_the_last_stage_trained_on_from_the_first(
-    trained: tuple[Workspace, Checkpoint, Run],
+    trained: Trained,
 ) -> None:
     workspace, checkpoint, _ = trained
     assert adapter_bytes(workspace, "align") != adapter_bytes(workspace, "instruct")
@@ -100,9 +95,7 @@ def test_the_adapter_is_what_the_last_stage_trained_on_from_the_first(
     assert any("lora_B" in name and bool(p.any()) for name, p in vlm.model.named_parameters())
 
 
-def test_a_killed_run_ends_like_an_undisturbed_one(
-    trained: tuple[Workspace, Checkpoint, Run], tmp_path: Path
-) -> None:
+def test_a_killed_run_ends_like_an_undisturbed_one(trained: Trained, tmp_path: Path) -> None:
     """kill -9 while the second checkpoint is half-written; the adapters and all losses must be equal bit for
     bit, and so must those of stage instruct, which then starts from the adapter on disk."""
     workspace, _, _ = trained
@@ -112,7 +105,7 @@ import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 import torch
 from pathlib import Path
-from tests.training.test_run import train
+from fgvr_kit.training.run import train_recipe
 from fgvr_kit.workspace import Workspace
 torch.set_num_threads(1)
 save = torch.save
@@ -121,7 +114,7 @@ def save_and_die(what, path, *args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     save(what, path, *args, **kwargs)
 torch.save = save_and_die
-train(Workspace(Path({str(killed.root)!r})))
+train_recipe(Workspace(Path({str(killed.root)!r})))
 """
         code = subprocess.run([sys.executable, "-c", script], check=False).returncode
         assert code == -signal.SIGKILL
@@ -130,7 +123,7 @@ train(Workspace(Path({str(killed.root)!r})))
         assert killed.store.runs()[0]["status"] == "running"
         assert final_checkpoint(killed) is None
 
-        train(killed)
+        train_recipe(killed)
         for stage in finedefics.STAGES:
             assert adapter_bytes(killed, stage) == adapter_bytes(workspace, stage)
         for mine, theirs in zip(killed.store.runs(), workspace.store.runs(), strict=True):
@@ -142,27 +135,50 @@ train(Workspace(Path({str(killed.root)!r})))
 def test_a_changed_setting_trains_again_what_depends_on_it_and_leaves_the_rest(
     workspace: Workspace, reopen: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(workspace)
+    train_recipe(workspace)
     trained_stages = []
     inner = Run._train
     monkeypatch.setattr(
         Run, "_train", lambda self, stage, *a: trained_stages.append(stage) or inner(self, stage, *a)
     )
     with reopen("finedefics.instruct_batch=24") as changed:
-        train(changed)
+        train_recipe(changed)
     assert trained_stages == ["instruct"]
     runs = sorted(p.name.split("-")[0] for p in (workspace.state / "runs").iterdir())
     assert runs == ["align", "instruct", "instruct"]
 
 
+def test_a_stage_from_the_adapter_on_disk_equals_one_from_the_adapter_in_memory(
+    workspace: Workspace, reopen: Callable[..., Workspace]
+) -> None:
+    checkpoint, _ = train_recipe(workspace)
+    before = adapter_bytes(workspace, "instruct")
+    shutil.rmtree(checkpoint.folder)
+    with reopen() as again:
+        train_recipe(again)
+    assert adapter_bytes(workspace, "instruct") == before
+
+
+def test_gradient_checkpointing_does_not_change_what_is_learned(
+    trained: Trained, reopen: Callable[..., Workspace]
+) -> None:
+    with reopen("finedefics.gradient_checkpointing=true") as workspace:
+        train_recipe(workspace)
+        for mine, theirs in zip(workspace.store.runs(), trained[0].store.runs(), strict=True):
+            for step, other in zip(
+                workspace.store.steps(mine["id"]), trained[0].store.steps(theirs["id"]), strict=True
+            ):
+                assert step["terms"] == pytest.approx(other["terms"], rel=1e-4)
+
+
 def test_a_kill_before_the_database_was_told_is_healed(
     workspace: Workspace, reopen: Callable[..., Workspace]
 ) -> None:
-    checkpoint, _ = train(workspace)
+    checkpoint, _ = train_recipe(workspace)
     workspace.store.put_run(id=checkpoint.run_id, status="running")
     workspace.store.db["walk"].delete_where("step = 'instruct'")
     with reopen() as again:
-        train(again)
+        train_recipe(again)
         row = again.store.run(checkpoint.run_id)
         assert row is not None
         assert row["status"] == "done"
@@ -171,20 +187,20 @@ def test_a_kill_before_the_database_was_told_is_healed(
 
 def test_a_batch_larger_than_the_dataset_is_capped_and_said(reopen: Callable[..., Workspace]) -> None:
     with reopen("finedefics.align_batch=64") as workspace:
-        _, run = train(workspace)
-    assert run.summaries[0].done["steps"] == 1
-    assert "stage align: a batch is all 12 examples, not 64" in run.summaries[0].notes
+        _, (align, _) = train_recipe(workspace)
+    assert align.done["steps"] == 1
+    assert "stage align: a batch is all 12 examples, not 64" in align.notes
 
 
 def test_training_prints_nothing(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
-    train(workspace)
+    train_recipe(workspace)
     assert capfd.readouterr() == ("", "")
 
 
 def test_without_a_base_model_the_flag_is_named(reopen: Callable[..., Workspace]) -> None:
     with reopen("train.model=''") as workspace:
         with pytest.raises(SettingsError) as caught:
-            train(workspace)
+            train_recipe(workspace)
         assert caught.value.code == "no-train-model"
         assert final_checkpoint(workspace) is None
 
@@ -195,7 +211,7 @@ def test_missing_data_is_told_before_the_model_is_loaded(
     monkeypatch.setattr(Vlm, "load", lambda *_, **__: pytest.fail("the model was loaded"))
     workspace.store.put_descriptions([])
     with pytest.raises(WorkspaceError) as caught:
-        train(workspace)
+        train_recipe(workspace)
     assert caught.value.code == "no-descriptions"
 
 
@@ -207,11 +223,11 @@ def test_descriptions_of_the_wrong_images_alone_leave_nothing_to_train_on(
     only = {n.image_id for n in kept} - {n.negative_id for n in kept}
     workspace.store.put_descriptions([Description(i, "words", "model") for i in sorted(only)])
     with pytest.raises(WorkspaceError) as caught:
-        train(workspace)
+        train_recipe(workspace)
     assert caught.value.code == "no-examples"
 
 
-def test_a_run_json_says_which_settings_trained_it(trained: tuple[Workspace, Checkpoint, Run]) -> None:
+def test_a_run_json_says_which_settings_trained_it(trained: Trained) -> None:
     _, checkpoint, _ = trained
     document = json.loads((checkpoint.folder / "run.json").read_text())
     assert document["settings"]["finedefics"]["micro_batch"] == 4
