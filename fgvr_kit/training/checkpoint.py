@@ -17,6 +17,7 @@ from typing import Any
 
 from fgvr_kit import plugins
 from fgvr_kit.fingerprint import fingerprint
+from fgvr_kit.training.records import read_run
 from fgvr_kit.workspace import Workspace
 
 _TRAINING = 1  # raise it when the same settings and data would train to something else
@@ -139,20 +140,3 @@ def _step_of(folder: Path) -> int | None:
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return int(state["global_step"])
-
-
-def read_run(folder: Path) -> dict[str, Any] | None:
-    """run.json of a run's folder, or None when there is none."""
-    try:
-        document: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return document
-
-
-def write_run(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write run.json at once, so that a kill leaves the old one or the new one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "run.json.part"
-    part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(folder / "run.json")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import fgvr_kit
 from fgvr_kit import plugins
 from fgvr_kit.errors import SettingsError, WorkspaceError
 from fgvr_kit.progress import SILENT, Progress, Task
@@ -20,11 +18,10 @@ from fgvr_kit.training.checkpoint import (
     Checkpoint,
     find_checkpoint,
     last_complete,
-    read_run,
     run_folder,
-    write_run,
 )
 from fgvr_kit.training.examples import Examples, ExampleT
+from fgvr_kit.training.records import now, read_run, row_of, summary_of, versions, write_run
 from fgvr_kit.types import Notice, Summary
 from fgvr_kit.workspace import Workspace
 
@@ -102,7 +99,9 @@ class Run:
         fingerprint = self._fingerprints[stage]
         found = find_checkpoint(self.workspace, stage, fingerprint)
         if found is None:
-            found = self._train(stage, fingerprint, examples(self.workspace), collator, loss, batch, init)
+            rows = examples(self.workspace)
+            with _without_deprecations():
+                found = self._train(stage, fingerprint, rows, collator, loss, batch, init)
         self._write_down(found)
         return found
 
@@ -132,7 +131,7 @@ class Run:
         schedule = asked.fitted(len(examples.rows))
         document = self._describe(stage, fingerprint, vlm, init)
         write_run(folder, document)
-        self.workspace.store.put_run(**_row(folder, document), status="running", finished=None)
+        self.workspace.store.put_run(**row_of(folder, document), status="running", finished=None)
 
         started = time.monotonic()
         total = schedule.n_steps(len(examples.rows))
@@ -205,7 +204,7 @@ class Run:
             },
             "versions": versions(),
             "note": vlm.note,
-            "started": _now(),
+            "started": now(),
         }
 
     def _step_writer(self, run_id: str, task: Task) -> Callable[[int, float, dict[str, float]], None]:
@@ -253,7 +252,7 @@ class Run:
         part = folder / "adapter.part"
         shutil.rmtree(part, ignore_errors=True)
         vlm.save_adapter(part)
-        write_run(folder, {**document, "finished": _now()})
+        write_run(folder, {**document, "finished": now()})
         part.rename(folder / "adapter")
         shutil.rmtree(folder / "checkpoints")
 
@@ -261,12 +260,12 @@ class Run:
         """The rows of a stage that stands; again after a kill between the rename and the database."""
         document = read_run(checkpoint.folder)
         assert document is not None, "a checkpoint is found by its run.json"
-        summary = _summary_of(document["summary"])
+        summary = summary_of(document["summary"])
         self.summaries.append(summary)
         store = self.workspace.store
         row = store.run(checkpoint.run_id)
         if row is None or row["status"] != "done":
-            store.put_run(**_row(checkpoint.folder, document), status="done", finished=document["finished"])
+            store.put_run(**row_of(checkpoint.folder, document), status="done", finished=document["finished"])
         standing = store.walk().get(checkpoint.stage)
         if standing is None or standing["fingerprint"] != checkpoint.fingerprint:
             store.finish(checkpoint.stage, checkpoint.fingerprint, summary)
@@ -285,40 +284,14 @@ def train_recipe(workspace: Workspace, progress: Progress = SILENT) -> tuple[Che
     return checkpoint, tuple(run.summaries)
 
 
-def versions() -> dict[str, str]:
-    """What a run was trained with."""
-    packages = ("torch", "transformers", "peft", "accelerate")
-    return {"fgvr_kit": fgvr_kit.__version__, **{name: version(name) for name in packages}}
+@contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """What transformers, peft and accelerate are about to rename is not the user's to read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def _steps_done(folder: Path) -> int:
     newest = last_complete(folder / "checkpoints")
     return int(newest.name.removeprefix("checkpoint-")) if newest else 0
-
-
-def _row(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """The columns of table `runs` that run.json holds."""
-    columns = {
-        name: document[name]
-        for name in ("recipe", "stage", "fingerprint", "parent", "model", "note", "started")
-    }
-    return {
-        "id": folder.name,
-        **columns,
-        "settings": json.dumps(document["settings"]),
-        "versions": json.dumps(document["versions"]),
-    }
-
-
-def _summary_of(document: dict[str, Any]) -> Summary:
-    return Summary(
-        document["step"],
-        document["done"],
-        tuple((what, n, why) for what, n, why in document["dropped"]),
-        tuple(document["notes"]),
-        tuple(Notice(**notice) for notice in document["notices"]),
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -88,6 +87,7 @@ class StageTrainer(Trainer):
         refuse_several_processes()
         if schedule.gradient_checkpointing:
             # The reentrant kind needs inputs with a gradient, which a frozen embedding does not give.
+            # Renamed in 5.23; the new name is not in 5.17.
             vlm.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         super().__init__(
             model=vlm.model,
@@ -151,10 +151,7 @@ class StageTrainer(Trainer):
         """
         newest = last_complete(Path(str(self.args.output_dir)))
         try:
-            with warnings.catch_warnings():
-                # Names that transformers, peft and accelerate are about to change between themselves.
-                warnings.simplefilter("ignore", FutureWarning)
-                self.train(resume_from_checkpoint=str(newest) if newest else None)
+            self.train(resume_from_checkpoint=str(newest) if newest else None)
         except torch.cuda.OutOfMemoryError as error:
             raise ModelError(
                 "the GPU's memory does not suffice",

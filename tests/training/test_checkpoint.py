@@ -10,8 +10,8 @@ from fgvr_kit.training.checkpoint import (
     last_complete,
     model_identity,
     run_folder,
-    write_run,
 )
+from fgvr_kit.training.records import write_run
 from fgvr_kit.workspace import Workspace
 
 

@@ -14,7 +14,8 @@ import torch
 from fgvr_kit.errors import SettingsError, WorkspaceError
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.recipes import finedefics
-from fgvr_kit.training.checkpoint import Checkpoint, final_checkpoint, read_run
+from fgvr_kit.training.checkpoint import Checkpoint, final_checkpoint
+from fgvr_kit.training.records import read_run
 from fgvr_kit.training.run import Run, train_recipe
 from fgvr_kit.types import Description, Summary
 from fgvr_kit.workspace import Workspace
@@ -159,6 +160,35 @@ def test_a_stage_from_the_adapter_on_disk_equals_one_from_the_adapter_in_memory(
     assert adapter_bytes(workspace, "instruct") == before
 
 
+def test_a_kill_after_the_last_step_needs_no_training_again(
+    workspace: Workspace, reopen: Callable[..., Workspace], trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Vlm, "save_adapter", _save_checkpoints_only(Vlm.save_adapter))
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(workspace)
+    written: list[int] = []
+    monkeypatch.setattr(Run, "_step_writer", lambda *_: lambda step, *_: written.append(step))
+    monkeypatch.setattr(Run, "_write_down", _interrupt)
+    with reopen() as again, pytest.raises(KeyboardInterrupt):
+        train_recipe(again)
+    assert written == []
+    assert adapter_bytes(workspace, "align") == adapter_bytes(trained[0], "align")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _save_checkpoints_only(save: Callable[[Vlm, Path], None]) -> Callable[[Vlm, Path], None]:
+    def save_or_stop(vlm: Vlm, folder: Path) -> None:
+        if folder.name == "adapter.part":
+            raise KeyboardInterrupt
+        save(vlm, folder)
+
+    return save_or_stop
+
+
 def test_gradient_checkpointing_does_not_change_what_is_learned(
     trained: Trained, reopen: Callable[..., Workspace]
 ) -> None:
@@ -192,8 +222,10 @@ def test_a_batch_larger_than_the_dataset_is_capped_and_said(reopen: Callable[...
     assert "stage align: a batch is all 12 examples, not 64" in align.notes
 
 
-def test_training_prints_nothing(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
-    train_recipe(workspace)
+@pytest.mark.filterwarnings("default")
+def test_training_prints_nothing(reopen: Callable[..., Workspace], capfd: pytest.CaptureFixture[str]) -> None:
+    with reopen("finedefics.gradient_checkpointing=true") as workspace:
+        train_recipe(workspace)
     assert capfd.readouterr() == ("", "")
 
 
