@@ -1,0 +1,76 @@
+"""The command line: the root command, and the one door through which errors leave."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from fgvr_kit import __version__
+from fgvr_kit.cli import attributes, demo, evaluate, init, mine, replies, settings, status, train
+from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_root
+from fgvr_kit.cli.output import fail
+from fgvr_kit.errors import FgvrError
+
+
+class Door(typer.core.TyperGroup):
+    """Turns an FgvrError into two to four lines and its exit code; everything else keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FgvrError as error:
+            fail(ctx.invoked_subcommand or "status", error)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            typer.echo("interrupted: what was finished is kept; the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="fgvr-kit", cls=Door, invoke_without_command=True, rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,  # locals can hold API keys
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fgvr-kit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+    set_: SetOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """From a labelled image folder to a fine-tuned, honestly evaluated multimodal LLM.
+
+    Start with `fgvr-kit init IMAGES`; without a command: where am I, what is done, what is next.
+    """
+    note_root(workspace, json, verbose, set_)
+    if ctx.invoked_subcommand is None:
+        status.show()
+
+
+app.command("init")(init.command)
+app.add_typer(attributes.app, name="attributes")
+app.command("mine")(mine.command)
+app.command("train")(train.command)
+app.command("eval")(evaluate.command)
+app.command("status")(status.command)
+app.command("settings")(settings.command)
+app.add_typer(replies.app, name="replies")
+app.command("demo")(demo.command)
+
+
+def main() -> None:
+    app()

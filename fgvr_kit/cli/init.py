@@ -1,0 +1,41 @@
+"""fgvr-kit init"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fgvr_kit.cli.options import ROOT, JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
+from fgvr_kit.cli.output import Output
+
+
+def command(
+    images: Annotated[Path, typer.Argument(help="The folder: CLASS/*.jpg, or train|val|test/CLASS/*.jpg.")],
+    superclass: Annotated[
+        str | None, typer.Option(help="What all classes have in common: 'beetle', 'euro coin'.", show_default=False)
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="What one class is called: 'species', 'denomination'.", show_default=False)
+    ] = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+    set_: SetOption = None,
+) -> None:
+    """Look at a labelled image folder, split it, and make a workspace in the current directory.
+
+    Writes fgvr.toml, classes.csv, prompts/ and .fgvr/, never anything into the image folder. Running it again
+    is safe: new images are added, files you edited are kept.
+
+    Example: fgvr-kit init pests/ --superclass 'pest insect' --unit species
+    """
+    from fgvr_kit.pipeline.init import init
+
+    note_command(workspace, json, verbose, set_)
+    chosen = [f"domain.{key}={value}" for key, value in (("superclass", superclass), ("unit", unit)) if value]
+    with Output("init") as out:
+        out.summary(init(images, ROOT.workspace or Path.cwd(), [*ROOT.overrides, *chosen], out.progress))
+        out.say("every file left out is listed by: fgvr-kit status --skipped")
+        out.next.append("fgvr-kit attributes --backend openai:MODEL   (or ollama:MODEL, transformers:PATH)")

@@ -1,0 +1,57 @@
+"""Options that commands share, each declared once, and what the root command was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", "-w", metavar="DIR", help="The workspace; default: found from here upwards.",
+                 show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+VerboseOption = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Tell more; -vv tells all.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", show_default=False,
+                 help="Change one setting for this command."),
+]
+BackendOption = Annotated[
+    str | None,
+    typer.Option("--backend", "-b", metavar="ROOM:MODEL", show_default=False,
+                 help="Who answers: openai:MODEL, ollama:MODEL, transformers:PATH or replay:FILE."),
+]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Ask again where the stored reply was no usable answer.")
+]
+
+
+@dataclass
+class Root:
+    """What stood before the sub-command; a command's own option wins."""
+
+    workspace: Path | None = None
+    json: bool = False
+    verbose: int = 0
+    overrides: list[str] = field(default_factory=list)
+
+
+ROOT = Root()
+
+
+def note_root(workspace: Path | None, json: bool, verbose: int, overrides: list[str] | None) -> None:
+    ROOT.workspace, ROOT.json, ROOT.verbose = workspace, json, verbose
+    ROOT.overrides = list(overrides or [])
+
+
+def note_command(workspace: Path | None, json: bool, verbose: int, overrides: list[str] | None) -> None:
+    ROOT.workspace = workspace or ROOT.workspace
+    ROOT.json = json or ROOT.json
+    ROOT.verbose = max(verbose, ROOT.verbose)
+    ROOT.overrides += overrides or []
