@@ -17,7 +17,7 @@ from fgvr_kit.errors import MissingExtra, PluginError
 
 Room = Literal["backends", "families", "recipes"]
 
-_NOT_PLUGINS = {"base", "engine", "sequences", "turns", "weights"}
+_NOT_PLUGINS = {"base", "engine", "parse", "sequences", "turns", "weights"}
 _WORDS = {"backends": "backend", "families": "family", "recipes": "recipe"}
 _EXTRAS = {"trl": "rl"}  # every other third-party import belongs to [local]
 
@@ -60,7 +60,9 @@ def load(room: Room, name: str) -> ModuleType:
         if error.name is None or error.name.split(".")[0] == "fgvr_kit":
             raise
         package = error.name.split(".")[0]
-        raise MissingExtra(package, _EXTRAS.get(package, "local"), f"the {_WORDS[room]} {wanted!r}") from error
+        raise MissingExtra(
+            package, _EXTRAS.get(package, "local"), f"the {_WORDS[room]} {wanted!r}"
+        ) from error
 
 
 def require(package: str, purpose: str) -> ModuleType:

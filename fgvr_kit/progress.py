@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -13,14 +13,8 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    def task(self, what: str, total: int | None, *, done: int = 0) -> _TaskContext:
+    def task(self, what: str, total: int | None, *, done: int = 0) -> AbstractContextManager[Task]:
         """A context in which `what` advances from `done` to `total`."""
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _SilentTask:

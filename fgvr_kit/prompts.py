@@ -54,8 +54,10 @@ class PromptTemplate:
 
         if unknown := sorted(set(self.needs) - set(variables)):
             raise PromptError(
-                f"prompt {self.name} needs {unknown[0]!r}, which is not given to it", code="prompt-variable",
-                where=str(self.path), hint=f"it may use: {', '.join(sorted(variables))}",
+                f"prompt {self.name} needs {unknown[0]!r}, which is not given to it",
+                code="prompt-variable",
+                where=str(self.path),
+                hint=f"it may use: {', '.join(sorted(variables))}",
             )
         environment = SandboxedEnvironment(
             undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
@@ -66,13 +68,17 @@ class PromptTemplate:
             system = environment.from_string(self.system).render(known).strip()
         except jinja2.UndefinedError as error:
             raise PromptError(
-                f"prompt {self.name}: {error.message}", code="prompt-variable", where=str(self.path),
+                f"prompt {self.name}: {error.message}",
+                code="prompt-variable",
+                where=str(self.path),
                 hint=f"it may use: {', '.join(self.needs)}",
             ) from error
         except jinja2.TemplateSyntaxError as error:
             raise PromptError(
                 f"prompt {self.name}, line {error.lineno} of the template: {error.message}",
-                code="prompt-syntax", where=str(self.path), hint="compare it with the shipped file",
+                code="prompt-syntax",
+                where=str(self.path),
+                hint="compare it with the shipped file",
             ) from error
         return Prompt(self.name, text, system, self.hash)
 
@@ -85,7 +91,11 @@ class Prompts:
 
     def names(self) -> list[str]:
         return sorted(
-            {str(p.relative_to(f).with_suffix("").as_posix()) for f in self._folders for p in f.glob("*/*.md")}
+            {
+                str(p.relative_to(f).with_suffix("").as_posix())
+                for f in self._folders
+                for p in f.glob("*/*.md")
+            }
         )
 
     def get(self, name: str) -> PromptTemplate:
@@ -95,11 +105,13 @@ class Prompts:
                 return _parse(name, path)
         close = difflib.get_close_matches(name, self.names(), n=1)
         raise PromptError(
-            f"there is no prompt {name!r}", code="prompt-missing", where=str(self._folders[0]),
+            f"there is no prompt {name!r}",
+            code="prompt-missing",
+            where=str(self._folders[0]),
             hint=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(self.names())}",
         )
 
-    def render(self, name: str, **variables: Any) -> Prompt:
+    def render(self, name: str, /, **variables: Any) -> Prompt:
         return self.get(name).render(**variables)
 
     def hashes(self, names: Sequence[str]) -> dict[str, str]:
@@ -114,18 +126,35 @@ def _parse(name: str, path: Path) -> PromptTemplate:
     text = path.read_text(encoding="utf-8")
     parts = text.split("+++", 2)
     if len(parts) != 3 or parts[0].strip():
-        raise PromptError(f"prompt {name} does not begin with front matter", code="prompt-front-matter",
-                          where=str(path), hint="begin the file with +++, about = \"...\", needs = [...], +++")
+        raise PromptError(
+            f"prompt {name} does not begin with front matter",
+            code="prompt-front-matter",
+            where=str(path),
+            hint='begin the file with +++, about = "...", needs = [...], +++',
+        )
     try:
         front = tomllib.loads(parts[1])
     except tomllib.TOMLDecodeError as error:
-        raise PromptError(f"front matter of prompt {name}: {error}", code="prompt-front-matter",
-                          where=str(path), hint="it is TOML: needs = [\"superclass\"]") from error
+        raise PromptError(
+            f"front matter of prompt {name}: {error}",
+            code="prompt-front-matter",
+            where=str(path),
+            hint='it is TOML: needs = ["superclass"]',
+        ) from error
     if unknown := sorted(set(front) - _KEYS):
-        raise PromptError(f"front matter of prompt {name} has unknown keys: {', '.join(unknown)}",
-                          code="prompt-front-matter", where=str(path), hint=f"known: {', '.join(sorted(_KEYS))}")
+        raise PromptError(
+            f"front matter of prompt {name} has unknown keys: {', '.join(unknown)}",
+            code="prompt-front-matter",
+            where=str(path),
+            hint=f"known: {', '.join(sorted(_KEYS))}",
+        )
     return PromptTemplate(
-        name=name, path=path, about=front.get("about", ""), needs=tuple(front.get("needs", ())),
-        answer=front.get("answer", ""), source=front.get("source", ""), system=front.get("system", ""),
+        name=name,
+        path=path,
+        about=front.get("about", ""),
+        needs=tuple(front.get("needs", ())),
+        answer=front.get("answer", ""),
+        source=front.get("source", ""),
+        system=front.get("system", ""),
         body=parts[2].strip(),
     )

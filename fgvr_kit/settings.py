@@ -129,7 +129,9 @@ class Settings(Section):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
-def load(file: Path | None, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    file: Path | None, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Settings:
     """The settings in force. Raises SettingsError naming the key, where it was set and the closest known key."""
     return resolve(file, overrides, environ)[0]
 
@@ -171,6 +173,18 @@ def describe_sections() -> list[tuple[str, type[Section]]]:
     ]
 
 
+def sections(settings: Settings) -> list[tuple[str, Section]]:
+    """(name, section in force) of every section: the built-in ones, then those of the chosen plug-ins."""
+    own = [(name, getattr(settings, name)) for name, _ in describe_sections()]
+    foreign = []
+    for room in _PLUGIN_ROOMS:
+        for name in plugins.names(room):
+            if name in settings.plugins or (room == "recipes" and name == settings.train.recipe):
+                model = plugins.load(room, name).Settings
+                foreign.append((name, plugin_section(settings, name, model)))
+    return own + foreign
+
+
 def _own_sections() -> set[str]:
     return {name for name, _ in describe_sections()}
 
@@ -184,14 +198,18 @@ def _values(
             document = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(
-                f"{FILE_NAME} is not valid TOML: {error}", code="settings-toml", where=str(file),
-                hint="text values need quotes, lists need brackets: superclass = \"euro coin\"",
+                f"{FILE_NAME} is not valid TOML: {error}",
+                code="settings-toml",
+                where=str(file),
+                hint='text values need quotes, lists need brackets: superclass = "euro coin"',
             ) from error
         for section, values in document.items():
             if not isinstance(values, dict):
                 raise SettingsError(
-                    f"{section!r} stands outside any section of {FILE_NAME}", code="settings-unknown",
-                    where=str(file), hint=f"put it below a line such as [{_closest_section_of(section)}]",
+                    f"{section!r} stands outside any section of {FILE_NAME}",
+                    code="settings-unknown",
+                    where=str(file),
+                    hint=f"put it below a line such as [{_closest_section_of(section)}]",
                 )
             for key, value in values.items():
                 yield file.name, f"{section}.{key}", value
@@ -203,7 +221,8 @@ def _values(
         key, equals, text = item.partition("=")
         if not equals or "." not in key:
             raise SettingsError(
-                f"--set {item!r} is not of the form section.key=value", code="settings-set",
+                f"--set {item!r} is not of the form section.key=value",
+                code="settings-set",
                 hint="for example --set domain.superclass='euro coin'",
             )
         yield "--set", key.strip(), _parse(text)
@@ -227,14 +246,16 @@ def _check_plugin_section(name: str, values: dict[str, Any], origins: dict[str, 
         known = sorted(_own_sections() | {n for r in _PLUGIN_ROOMS for n in plugins.names(r)})
         close = difflib.get_close_matches(name, known, n=1)
         raise SettingsError(
-            f"there is no section [{name}]", code="settings-unknown",
+            f"there is no section [{name}]",
+            code="settings-unknown",
             where=next((o for key, o in origins.items() if key.startswith(f"{name}.")), None),
             hint=f"did you mean [{close[0]}]?" if close else f"sections: {', '.join(known)}",
         )
     model = getattr(plugins.load(room, name), "Settings", None)
     if model is None:
-        raise SettingsError(f"{name} has no settings of its own", code="settings-unknown",
-                            hint=f"remove the section [{name}]")
+        raise SettingsError(
+            f"{name} has no settings of its own", code="settings-unknown", hint=f"remove the section [{name}]"
+        )
     try:
         model.model_validate(values)
     except ValidationError as error:
@@ -260,7 +281,9 @@ def _explain(
         return SettingsError(f"unknown setting {key!r}", code="settings-unknown", where=where, hint=hint)
     return SettingsError(
         f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
-        code="settings-value", where=where, hint="fgvr-kit settings shows every setting with its meaning",
+        code="settings-value",
+        where=where,
+        hint="fgvr-kit settings shows every setting with its meaning",
     )
 
 

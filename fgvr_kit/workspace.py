@@ -1,12 +1,13 @@
 """A workspace: the folder with fgvr.toml, found from the current directory upwards, as git does.
 
-    fgvr.toml  classes.csv  attributes.csv  prompts/  .fgvr/fgvr.db  .fgvr/runs/
+fgvr.toml  classes.csv  attributes.csv  prompts/  .fgvr/fgvr.db  .fgvr/runs/
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -35,16 +36,21 @@ class Workspace:
         """The workspace of the current directory or of one above it; of `start` alone when that is given."""
         if start is not None:
             if not (start / FILE_NAME).is_file():
-                raise WorkspaceError(f"{start} is not a workspace: it holds no {FILE_NAME}", code="no-workspace",
-                                     hint=f"fgvr-kit init IMAGES -w {start}")
+                raise WorkspaceError(
+                    f"{start} is not a workspace: it holds no {FILE_NAME}",
+                    code="no-workspace",
+                    hint=f"fgvr-kit init IMAGES -w {start}",
+                )
             return cls(start, overrides)
         here = Path.cwd()
         for folder in (here, *here.parents):
             if (folder / FILE_NAME).is_file():
                 return cls(folder, overrides)
         raise WorkspaceError(
-            f"there is no workspace here: no {FILE_NAME} in this folder or above it", code="no-workspace",
-            where=str(here), hint="fgvr-kit init IMAGES makes one here; -w DIR names one elsewhere",
+            f"there is no workspace here: no {FILE_NAME} in this folder or above it",
+            code="no-workspace",
+            where=str(here),
+            hint="fgvr-kit init IMAGES makes one here; -w DIR names one elsewhere",
         )
 
     @cached_property
@@ -72,13 +78,35 @@ class Workspace:
         folder = (self.root / self.settings.dataset.path).resolve()
         if not folder.is_dir():
             raise DatasetError(
-                "the image folder of this workspace is gone", code="dataset-not-found", where=str(folder),
+                "the image folder of this workspace is gone",
+                code="dataset-not-found",
+                where=str(folder),
                 hint=f"bring it back, or change [dataset] path in {self.root / FILE_NAME}",
             )
         return folder
 
     def path_of(self, image: Image) -> Path:
         return self.dataset / image.path
+
+    def keep(self, choices: Mapping[str, str]) -> list[str]:
+        """Write those "section.key" -> value into fgvr.toml that have no value there yet; comments stay.
+
+        Returns the keys written. A value that stands is the user's: it is never changed.
+        """
+        import tomlkit
+
+        path = self.root / FILE_NAME
+        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        kept = []
+        for key, value in choices.items():
+            section, _, name = key.partition(".")
+            table = document.setdefault(section, tomlkit.table())
+            if not table.get(name):
+                table[name] = value
+                kept.append(key)
+        if kept:
+            write_text(path, tomlkit.dumps(document))
+        return kept
 
     # --- the files people edit ------------------------------------------------------------------------------
 
@@ -95,8 +123,10 @@ class Workspace:
             found[name] = ImageClass(name, row["display_name"].strip() or name, synonyms)
         if missing := sorted(present - set(found)):
             raise DatasetError(
-                f"classes.csv has no row for the class {missing[0]!r}", code="classes-missing",
-                where=str(self.root / "classes.csv"), hint="fgvr-kit init adds the rows that are missing",
+                f"classes.csv has no row for the class {missing[0]!r}",
+                code="classes-missing",
+                where=str(self.root / "classes.csv"),
+                hint="fgvr-kit init adds the rows that are missing",
             )
         return dict(sorted(found.items()))
 
@@ -104,8 +134,12 @@ class Workspace:
         """attributes.csv, in its order. Raises DatasetError when there is none or it is not usable."""
         path = self.root / "attributes.csv"
         if not path.is_file():
-            raise DatasetError("no attributes yet: there is no attributes.csv", code="no-attributes",
-                               where=str(self.root), hint="fgvr-kit attributes discover")
+            raise DatasetError(
+                "no attributes yet: there is no attributes.csv",
+                code="no-attributes",
+                where=str(self.root),
+                hint="fgvr-kit attributes discover",
+            )
         attributes = [
             Attribute(row["attribute"].strip(), row["question"].strip())
             for row in self._rows("attributes.csv", ATTRIBUTE_COLUMNS)
@@ -117,13 +151,19 @@ class Workspace:
     def _rows(self, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
         path = self.root / name
         if not path.is_file():
-            raise DatasetError(f"{name} is missing", code="file-missing", where=str(self.root),
-                               hint=f"fgvr-kit init {self.settings.dataset.path} writes it again")
+            raise DatasetError(
+                f"{name} is missing",
+                code="file-missing",
+                where=str(self.root),
+                hint=f"fgvr-kit init {self.settings.dataset.path} writes it again",
+            )
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if missing := [c for c in columns[:2] if c not in (reader.fieldnames or ())]:
                 raise DatasetError(
-                    f"{name} has no column {missing[0]!r}", code="csv-columns", where=str(path),
+                    f"{name} has no column {missing[0]!r}",
+                    code="csv-columns",
+                    where=str(path),
                     why=f"its first line is {','.join(reader.fieldnames or ())!r}",
                     hint=f"the first line must be {','.join(columns)}",
                 )
@@ -135,20 +175,29 @@ def check_attributes(attributes: Sequence[Attribute], where: str) -> None:
     names = [a.name for a in attributes]
     twice = next((n for n in names if names.count(n) > 1), None)
     problem = (
-        "there is no attribute in the list" if not names
-        else f"the attribute {twice!r} stands twice" if twice
-        else f"{GENERAL!r} is taken by the free description" if GENERAL in names
+        "there is no attribute in the list"
+        if not names
+        else f"the attribute {twice!r} stands twice"
+        if twice
+        else f"{GENERAL!r} is taken by the free description"
+        if GENERAL in names
         else None
     )
     if problem:
         raise DatasetError(problem, code="attributes-unusable", where=where, hint="edit the list")
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV that people edit: at once, so that a kill leaves the old file or the new one."""
+def write_text(path: Path, text: str) -> None:
+    """Write a file at once, so that a kill leaves the old one or the new one."""
     part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV that people edit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

@@ -24,12 +24,17 @@ class Door(typer.core.TyperGroup):
             fail(ctx.invoked_subcommand or "status", error)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
-            typer.echo("interrupted: what was finished is kept; the same command goes on from there", err=True)
+            typer.echo(
+                "interrupted: what was finished is kept; the same command goes on from there", err=True
+            )
             raise typer.Exit(130) from None
 
 
 app = typer.Typer(
-    name="fgvr-kit", cls=Door, invoke_without_command=True, rich_markup_mode="rich",
+    name="fgvr-kit",
+    cls=Door,
+    invoke_without_command=True,
+    rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,  # locals can hold API keys
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -14,10 +14,12 @@ from fgvr_kit.cli.output import Output
 def command(
     images: Annotated[Path, typer.Argument(help="The folder: CLASS/*.jpg, or train|val|test/CLASS/*.jpg.")],
     superclass: Annotated[
-        str | None, typer.Option(help="What all classes have in common: 'beetle', 'euro coin'.", show_default=False)
+        str | None,
+        typer.Option(help="What all classes have in common: 'beetle', 'euro coin'.", show_default=False),
     ] = None,
     unit: Annotated[
-        str | None, typer.Option(help="What one class is called: 'species', 'denomination'.", show_default=False)
+        str | None,
+        typer.Option(help="What one class is called: 'species', 'denomination'.", show_default=False),
     ] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,

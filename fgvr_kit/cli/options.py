@@ -10,8 +10,13 @@ import typer
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("--workspace", "-w", metavar="DIR", help="The workspace; default: found from here upwards.",
-                 show_default=False),
+    typer.Option(
+        "--workspace",
+        "-w",
+        metavar="DIR",
+        help="The workspace; default: found from here upwards.",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 VerboseOption = Annotated[
@@ -19,13 +24,19 @@ VerboseOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", show_default=False,
-                 help="Change one setting for this command."),
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", show_default=False, help="Change one setting for this command."
+    ),
 ]
 BackendOption = Annotated[
     str | None,
-    typer.Option("--backend", "-b", metavar="ROOM:MODEL", show_default=False,
-                 help="Who answers: openai:MODEL, ollama:MODEL, transformers:PATH or replay:FILE."),
+    typer.Option(
+        "--backend",
+        "-b",
+        metavar="ROOM:MODEL",
+        show_default=False,
+        help="Who answers: openai:MODEL, ollama:MODEL, transformers:PATH or replay:FILE.",
+    ),
 ]
 RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Ask again where the stored reply was no usable answer.")

@@ -54,8 +54,11 @@ class Output:
             rows = [(label, _cell(value)) for label, value in summary.done.items()]
             self.table(summary.step, None, rows)
             if summary.dropped:
-                self.table(f"{summary.step}: left out", ("what", "how many", "why"),
-                           [(what, str(n), why) for what, n, why in summary.dropped])
+                self.table(
+                    f"{summary.step}: left out",
+                    ("what", "how many", "why"),
+                    [(what, str(n), why) for what, n, why in summary.dropped],
+                )
             self.notes(summary.notes)
             for notice in summary.notices:
                 self.warn(notice)
@@ -66,8 +69,13 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(title), title_justify="left", show_header=header is not None, title_style="bold",
-                      header_style="bold")
+        table = Table(
+            title=Text(title),
+            title_justify="left",
+            show_header=header is not None,
+            title_style="bold",
+            header_style="bold",
+        )
         for column in header or ("", ""):
             table.add_column(column, overflow="fold")
         for row in rows:
@@ -78,11 +86,20 @@ class Output:
         """Accuracies and differences with their intervals, in per cent."""
         self.data["scores"] = [asdict(score) for score in scores]
         rows = [
-            (s.model, s.protocol, s.metric, f"{100 * s.value:.1f}", f"[{100 * s.low:.1f}, {100 * s.high:.1f}]",
-             str(s.n), s.note or "")
+            (
+                s.model,
+                s.protocol,
+                s.metric,
+                f"{100 * s.value:.1f}",
+                f"[{100 * s.low:.1f}, {100 * s.high:.1f}]",
+                str(s.n),
+                s.note or "",
+            )
             for s in scores
         ]
-        self.table("scores, in %", ("model", "protocol", "metric", "value", "95 % interval", "images", "note"), rows)
+        self.table(
+            "scores, in %", ("model", "protocol", "metric", "value", "95 % interval", "images", "note"), rows
+        )
 
     def notes(self, notes: Sequence[str]) -> None:
         if not self.is_json:
@@ -91,7 +108,12 @@ class Output:
 
     def warn(self, notice: Notice) -> None:
         if not self.is_json:
-            pairs = [("warning", notice.message), ("where", notice.where), ("why", notice.why), ("hint", notice.hint)]
+            pairs = [
+                ("warning", notice.message),
+                ("where", notice.where),
+                ("why", notice.why),
+                ("hint", notice.hint),
+            ]
             _print_pairs([(word, text) for word, text in pairs if text])
 
     def say(self, text: str) -> None:
@@ -101,10 +123,15 @@ class Output:
 
     def _end(self) -> None:
         if self.is_json:
-            _print_json({
-                "schema": f"fgvr.{self.command}/1", "ok": True, "data": self.data,
-                "warnings": [asdict(notice) for notice in self.notices], "next": self.next,
-            })
+            _print_json(
+                {
+                    "schema": f"fgvr.{self.command}/1",
+                    "ok": True,
+                    "data": self.data,
+                    "warnings": [asdict(notice) for notice in self.notices],
+                    "next": self.next,
+                }
+            )
         elif self.next:
             self.say("next   " + "\n       ".join(self.next))
 
@@ -112,11 +139,19 @@ class Output:
 def fail(command: str, error: FgvrError) -> None:
     """Tell an error: two to four lines on stderr, or the JSON envelope on stdout."""
     if ROOT.json:
-        _print_json({
-            "schema": f"fgvr.{command}/1", "ok": False,
-            "error": {"code": error.code, "message": error.message, "where": error.where, "why": error.why,
-                      "hint": error.hint},
-        })
+        _print_json(
+            {
+                "schema": f"fgvr.{command}/1",
+                "ok": False,
+                "error": {
+                    "code": error.code,
+                    "message": error.message,
+                    "where": error.where,
+                    "why": error.why,
+                    "hint": error.hint,
+                },
+            }
+        )
     else:
         _print_pairs(error.lines())
 

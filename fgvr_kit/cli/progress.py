@@ -38,9 +38,12 @@ class Bars:
         from rich import progress as rich_progress
 
         columns = (
-            rich_progress.TextColumn("{task.description}"), rich_progress.BarColumn(),
-            rich_progress.MofNCompleteColumn(), rich_progress.TimeElapsedColumn(),
-            rich_progress.TimeRemainingColumn(), rich_progress.TextColumn("{task.fields[note]}"),
+            rich_progress.TextColumn("{task.description}"),
+            rich_progress.BarColumn(),
+            rich_progress.MofNCompleteColumn(),
+            rich_progress.TimeElapsedColumn(),
+            rich_progress.TimeRemainingColumn(),
+            rich_progress.TextColumn("{task.fields[note]}"),
         )
         with rich_progress.Progress(*columns, console=self._console, transient=True) as bar:
             yield _BarTask(bar, bar.add_task(what, total=total, completed=done, note=""))

@@ -22,18 +22,42 @@ from fgvr_kit.types import ScannedImage, Skipped, Split
 Layout = Literal["classes", "splits"]
 
 SPLIT_NAMES: dict[str, Split] = {
-    "train": "train", "training": "train", "train_set": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test", "test_set": "test", "eval": "test",
+    "train": "train",
+    "training": "train",
+    "train_set": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "test_set": "test",
+    "eval": "test",
 }
 
 _NOT_IMAGES = {
-    ".txt": "a text file", ".md": "a text file", ".csv": "a table", ".tsv": "a table", ".json": "a data file",
-    ".jsonl": "a data file", ".xml": "a data file", ".yaml": "a data file", ".yml": "a data file",
-    ".db": "a system file", ".ini": "a system file", ".part": "an unfinished download",
-    ".crdownload": "an unfinished download", ".tmp": "a temporary file", ".zip": "an archive",
-    ".tar": "an archive", ".gz": "an archive", ".pdf": "a document", ".py": "a program",
-    ".mp4": "a video", ".mov": "a video", ".avi": "a video",
+    ".txt": "a text file",
+    ".md": "a text file",
+    ".csv": "a table",
+    ".tsv": "a table",
+    ".json": "a data file",
+    ".jsonl": "a data file",
+    ".xml": "a data file",
+    ".yaml": "a data file",
+    ".yml": "a data file",
+    ".db": "a system file",
+    ".ini": "a system file",
+    ".part": "an unfinished download",
+    ".crdownload": "an unfinished download",
+    ".tmp": "a temporary file",
+    ".zip": "an archive",
+    ".tar": "an archive",
+    ".gz": "an archive",
+    ".pdf": "a document",
+    ".py": "a program",
+    ".mp4": "a video",
+    ".mov": "a video",
+    ".avi": "a video",
 }
 _JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin"}
 
@@ -48,7 +72,7 @@ class Candidate:
 
 
 def find_layout(folder: Path) -> Layout:
-    """"splits" when every top folder that holds files is named like a split and one is for training."""
+    """ "splits" when every top folder that holds files is named like a split and one is for training."""
     names = {child.name.lower() for child in _folders(folder)}
     used = {SPLIT_NAMES.get(name) for name in names}
     return "splits" if names and None not in used and "train" in used else "classes"
@@ -60,11 +84,19 @@ def list_files(folder: Path, layout: Layout) -> tuple[list[Candidate], list[Skip
     Raises DatasetError when the folder is missing, is a file, or holds no class folder.
     """
     if not folder.exists():
-        raise DatasetError("there is no such folder", code="dataset-not-found", where=str(folder),
-                           hint="give the path of the folder that holds one folder for each class")
+        raise DatasetError(
+            "there is no such folder",
+            code="dataset-not-found",
+            where=str(folder),
+            hint="give the path of the folder that holds one folder for each class",
+        )
     if not folder.is_dir():
-        raise DatasetError("this is a file, not a folder", code="dataset-is-file", where=str(folder),
-                           hint="give the folder that holds one folder for each class")
+        raise DatasetError(
+            "this is a file, not a folder",
+            code="dataset-is-file",
+            where=str(folder),
+            hint="give the folder that holds one folder for each class",
+        )
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
     for path in _walk(folder):
@@ -121,14 +153,23 @@ def _read(folder: Path, candidate: Candidate, known: Mapping[str, ScannedImage])
         return Skipped(candidate.path, error.reason)
     except OSError as error:
         return Skipped(candidate.path, f"cannot be read ({error.strerror})")
-    return ScannedImage(candidate.path, candidate.class_name, candidate.split, sha256, width, height,
-                        status.st_size, status.st_mtime_ns)
+    return ScannedImage(
+        candidate.path,
+        candidate.class_name,
+        candidate.split,
+        sha256,
+        width,
+        height,
+        status.st_size,
+        status.st_mtime_ns,
+    )
 
 
 def _folders(folder: Path) -> list[Path]:
     """Folders directly below that hold a file somewhere, without hidden ones and junk."""
     return [
-        child for child in sorted(folder.iterdir())
+        child
+        for child in sorted(folder.iterdir())
         if child.is_dir() and not _is_junk(child.name) and next(_walk(child), None) is not None
     ]
 

@@ -108,4 +108,3 @@ def _why_unidentified(path: Path) -> str:
     if head.lstrip().lower().startswith(_MARKUP_MARKS):
         return "a web page saved under an image's name"
     return "not an image"
-

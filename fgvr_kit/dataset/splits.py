@@ -36,7 +36,7 @@ def assign_splits(
         for sha in shas:
             if sha in by_sha:
                 continue
-            split: Split = next((s for s in ("test", "val") if quota[s] > 0), "train")  # type: ignore[misc]
+            split: Split = next((s for s in ("test", "val") if quota[s] > 0), "train")
             if split in quota:
                 quota[split] -= 1
             by_sha[sha] = split

@@ -154,6 +154,7 @@ class Vlm:
         """The model's own words, greedy; asks with and without images may stand together."""
         if not asks:
             return []
+        asks, back = turns.seeing_first(asks)
         prompts = [turns.prompt(self.processor, ask) for ask in asks]
         inputs = turns.process(self.processor, prompts, asks, side="left", max_pixels=self.max_pixels)
         stop = weights.stop_ids(self.base_model, self.tokenizer, self.end_of_turn)
@@ -167,9 +168,8 @@ class Vlm:
             )
         width = inputs["input_ids"].shape[1]
         n_read = inputs["attention_mask"].sum(dim=1).tolist()
-        return [
-            self._generated(row, stop, int(n)) for row, n in zip(out[:, width:].tolist(), n_read, strict=True)
-        ]
+        rows = out[:, width:].tolist()
+        return [self._generated(rows[place], stop, int(n_read[place])) for place in back]
 
     def _generated(self, ids: list[int], stop: set[int], n_read: int) -> Generated:
         end = next((place for place, token in enumerate(ids) if token in stop), None)
@@ -191,6 +191,7 @@ class Vlm:
 
         if not asks:
             return torch.zeros(0, len(labels))
+        asks, back = turns.seeing_first(asks)
         prompts = [turns.prompt(self.processor, ask) for ask in asks]
         ids = turns.label_ids(self.processor, asks[0], labels, self.end_of_turn)
         inputs = turns.process(self.processor, prompts, asks, side="right", max_pixels=self.max_pixels)
@@ -199,7 +200,7 @@ class Vlm:
             hidden = self.hidden_states(inputs, self.image_features(inputs))  # (N, T, H)
             rows = hidden[torch.arange(len(asks)), last.to(hidden.device)]
             logits = self.logits(rows)[:, ids]  # (N, K)
-        return logits.float().log_softmax(dim=-1).cpu()
+        return logits.float().log_softmax(dim=-1).cpu()[back]
 
     def encode(self, asks: Sequence[Ask], answers: Sequence[str]) -> Encoded:
         """Turns with their answers, right-padded, for training.

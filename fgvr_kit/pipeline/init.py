@@ -20,7 +20,7 @@ from fgvr_kit.errors import DatasetError, WorkspaceError
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import FILE_NAME
 from fgvr_kit.types import SPLITS, Notice, ScannedImage, Skipped, Split, Summary
-from fgvr_kit.workspace import CLASS_COLUMNS, Workspace, write_csv
+from fgvr_kit.workspace import CLASS_COLUMNS, Workspace, write_csv, write_text
 
 
 def init(folder: Path, root: Path, overrides: Sequence[str] = (), progress: Progress = SILENT) -> Summary:
@@ -35,7 +35,9 @@ def init(folder: Path, root: Path, overrides: Sequence[str] = (), progress: Prog
     if folder.is_dir() and root.is_relative_to(folder):
         raise WorkspaceError(
             "the workspace would lie inside the image folder, which is never written to",
-            code="workspace-in-dataset", where=str(root), hint=f"go elsewhere, or name a place: -w DIR (not below {folder})",
+            code="workspace-in-dataset",
+            where=str(root),
+            hint=f"go elsewhere, or name a place: -w DIR (not below {folder})",
         )
     file = root / FILE_NAME
     is_new = not file.is_file()
@@ -68,7 +70,8 @@ def _same_folder(path: str, folder: Path, root: Path, file: Path) -> None:
     present = (root / path).resolve()
     if present != folder:
         raise WorkspaceError(
-            f"there is a workspace here already, for another image folder: {present}", code="workspace-exists",
+            f"there is a workspace here already, for another image folder: {present}",
+            code="workspace-exists",
             where=str(root),
             hint=f"use another directory (-w DIR), or change [dataset] path in {file} if the folder has moved",
         )
@@ -82,27 +85,36 @@ def _known_images(root: Path) -> list[ScannedImage]:
 
 
 def _split(
-    images: list[ScannedImage], layout: Layout, dataset: settings_module.DatasetSettings,
+    images: list[ScannedImage],
+    layout: Layout,
+    dataset: settings_module.DatasetSettings,
     stored: Mapping[str, Split],
 ) -> tuple[list[ScannedImage], list[Notice]]:
     notices: list[Notice] = []
     if layout == "splits" and images and not any(image.split == "test" for image in images):
-        notices.append(Notice(
-            "the folder brings no test split; one is held out of its training images", code="split-no-test",
-            why="accuracy needs images that were not trained on",
-            hint=f"[dataset] test = {dataset.test} says how many",
-        ))
+        notices.append(
+            Notice(
+                "the folder brings no test split; one is held out of its training images",
+                code="split-no-test",
+                why="accuracy needs images that were not trained on",
+                hint=f"[dataset] test = {dataset.test} says how many",
+            )
+        )
         images = [replace(i, split=None) if i.split == "train" else i for i in images]
     if layout == "splits":
         per_sha: dict[str, set[str]] = defaultdict(set)
         for image in images:
             per_sha[image.sha256].add(image.split or "")
         if leaks := [i for i in images if i.split == "test" and len(per_sha[i.sha256]) > 1]:
-            notices.append(Notice(
-                f"{len(leaks)} test images have the very same pixels as a training image", code="split-leak",
-                where=leaks[0].path, why="accuracy measured on them is too high",
-                hint="remove them from one side and run init again",
-            ))
+            notices.append(
+                Notice(
+                    f"{len(leaks)} test images have the very same pixels as a training image",
+                    code="split-leak",
+                    where=leaks[0].path,
+                    why="accuracy measured on them is too high",
+                    hint="remove them from one side and run init again",
+                )
+            )
     return assign_splits(
         images, test=dataset.test, val=dataset.val, seed=dataset.seed, stored=stored
     ), notices
@@ -113,23 +125,27 @@ def _refuse_unusable(images: Sequence[ScannedImage], skipped: Sequence[Skipped],
     if not images:
         reasons = Counter(s.reason for s in skipped).most_common(1)
         raise DatasetError(
-            "there is no usable image in the folder", code="dataset-no-images", where=str(folder),
-            why=f"{len(skipped)} files were left out, most often because: {reasons[0][0]}" if reasons else "it is empty",
+            "there is no usable image in the folder",
+            code="dataset-no-images",
+            where=str(folder),
+            why=f"{len(skipped)} files were left out, most often because: {reasons[0][0]}"
+            if reasons
+            else "it is empty",
             hint="expected: one folder for each class with its images inside, such as beetle/1.jpg",
         )
     if len(classes) == 1:
         raise DatasetError(
-            f"there is only one class, {classes[0]!r}; telling classes apart needs two", code="dataset-one-class",
-            where=str(folder), hint="give the folder that holds all class folders, not one of them",
+            f"there is only one class, {classes[0]!r}; telling classes apart needs two",
+            code="dataset-one-class",
+            where=str(folder),
+            hint="give the folder that holds all class folders, not one of them",
         )
 
 
 def _write_settings(file: Path, folder: Path, root: Path, overrides: Sequence[str]) -> None:
     path = os.path.relpath(folder, root) if folder.is_relative_to(root) else str(folder)
     chosen = settings_module.load(None, [*overrides], environ={})
-    part = file.with_name(file.name + ".part")
-    part.write_text(render_settings({"dataset.path": path}, chosen), encoding="utf-8")
-    part.replace(file)
+    write_text(file, render_settings({"dataset.path": path}, chosen))
 
 
 def render_settings(values: Mapping[str, Any], chosen: settings_module.Settings) -> str:
@@ -137,19 +153,20 @@ def render_settings(values: Mapping[str, Any], chosen: settings_module.Settings)
     import tomlkit
 
     document = tomlkit.document()
-    document.add(tomlkit.comment("The settings of this workspace. `fgvr-kit settings` tells where each value in"))
-    document.add(tomlkit.comment("force comes from; --set section.key=value changes one for a single command."))
-    for name, model in settings_module.describe_sections():
+    document.add(
+        tomlkit.comment("The settings of this workspace. `fgvr-kit settings` tells where each value in")
+    )
+    document.add(
+        tomlkit.comment("force comes from; --set section.key=value changes one for a single command.")
+    )
+    for name, section in settings_module.sections(chosen):
         table = tomlkit.table()
-        section = getattr(chosen, name)
-        for key, field in model.model_fields.items():
+        for key, field in type(section).model_fields.items():
             table.add(tomlkit.nl())
             for line in (field.description or "").splitlines():
                 table.add(tomlkit.comment(line.strip()))
             table.add(key, values.get(f"{name}.{key}", getattr(section, key)))
         document.add(name, table)
-    for name, plugin_values in chosen.plugins.items():
-        document.add(name, tomlkit.item(plugin_values))
     return tomlkit.dumps(document)
 
 
@@ -174,7 +191,6 @@ def _write_classes(path: Path, images: Sequence[ScannedImage]) -> None:
         return
     text = path.read_text(encoding="utf-8-sig")
 
-
     rows = list(csv.DictReader(text.splitlines()))
     if not rows or "class" not in rows[0]:
         return  # Workspace.classes() tells the user what is wrong with it
@@ -191,8 +207,13 @@ def display_name(class_name: str) -> str:
 
 
 def _summary(
-    images: Sequence[ScannedImage], skipped: Sequence[Skipped], layout: Layout, notices: Sequence[Notice],
-    n_removed: int, is_new: bool, n_prompts: int,
+    images: Sequence[ScannedImage],
+    skipped: Sequence[Skipped],
+    layout: Layout,
+    notices: Sequence[Notice],
+    n_removed: int,
+    is_new: bool,
+    n_prompts: int,
 ) -> Summary:
     counts = Counter(image.split for image in images)
     done: dict[str, Any] = {
@@ -202,15 +223,16 @@ def _summary(
         "images": len(images),
     }
     done |= {split: counts[split] for split in SPLITS if counts[split]}
-    done["split"] = "from the folder" if layout == "splits" and not any(
-        n.code == "split-no-test" for n in notices) else "stratified, seeded, stored"
+    done["split"] = (
+        "from the folder"
+        if layout == "splits" and not any(n.code == "split-no-test" for n in notices)
+        else "stratified, seeded, stored"
+    )
     if n_removed:
         done["removed (gone, changed or moved)"] = n_removed
     if n_prompts:
         done["prompt files written"] = n_prompts
-    dropped = tuple(
-        (reason, n, "left out") for reason, n in Counter(s.reason for s in skipped).most_common()
-    )
+    dropped = tuple((reason, n, "left out") for reason, n in Counter(s.reason for s in skipped).most_common())
     return Summary("init", done, dropped, notices=(*notices, *_class_notices(images)))
 
 
@@ -220,48 +242,64 @@ def _class_notices(images: Sequence[ScannedImage]) -> list[Notice]:
     for image in images:
         per_class[image.class_name][image.split or ""] += 1
     if singles := sorted(name for name, counts in per_class.items() if counts.total() == 1):
-        notices.append(Notice(
-            f"{_some(singles)} has only one image: it is trained on and cannot be tested", code="class-one-image",
-            why="a test image must not be a training image", hint="add images, or remove the class, and run init again",
-        ))
+        notices.append(
+            Notice(
+                f"{_some(singles)} has only one image: it is trained on and cannot be tested",
+                code="class-one-image",
+                why="a test image must not be a training image",
+                hint="add images, or remove the class, and run init again",
+            )
+        )
     for split, verb in (("train", "trained on"), ("test", "tested")):
         lacking = sorted(n for n, c in per_class.items() if not c[split] and c.total() > 1)
         if lacking:
-            notices.append(Notice(
-                f"{_some(lacking)} has no {split} image and is never {verb}", code=f"class-no-{split}",
-                hint="add images to that split, or remove the class, and run init again",
-            ))
+            notices.append(
+                Notice(
+                    f"{_some(lacking)} has no {split} image and is never {verb}",
+                    code=f"class-no-{split}",
+                    hint="add images to that split, or remove the class, and run init again",
+                )
+            )
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in sorted(per_class):
         spellings[_folded(name)].append(name)
     for names in spellings.values():
         if len(names) > 1:
-            notices.append(Notice(
-                f"{' and '.join(map(repr, names))} look like one class under {len(names)} spellings",
-                code="class-spellings", why="a model cannot tell two names of one thing apart",
-                hint="put their images into one folder and run init again",
-            ))
+            notices.append(
+                Notice(
+                    f"{' and '.join(map(repr, names))} look like one class under {len(names)} spellings",
+                    code="class-spellings",
+                    why="a model cannot tell two names of one thing apart",
+                    hint="put their images into one folder and run init again",
+                )
+            )
     labels: dict[str, set[str]] = defaultdict(set)
     for image in images:
         labels[image.sha256].add(image.class_name)
     if torn := sorted(sha for sha, names in labels.items() if len(names) > 1):
         paths = sorted(i.path for i in images if i.sha256 == torn[0])
-        notices.append(Notice(
-            f"{len(torn)} pictures lie under two classes with the very same pixels", code="image-two-classes",
-            where=" = ".join(paths[:2]), why="one of the two labels must be wrong", hint="remove the wrong one and run init again",
-        ))
+        notices.append(
+            Notice(
+                f"{len(torn)} pictures lie under two classes with the very same pixels",
+                code="image-two-classes",
+                where=" = ".join(paths[:2]),
+                why="one of the two labels must be wrong",
+                hint="remove the wrong one and run init again",
+            )
+        )
     return notices
 
 
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:3])
-    return f"class {shown}" if len(names) == 1 else (
-        f"each of the classes {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"class {shown}"
+        if len(names) == 1
+        else (f"each of the classes {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
     )
 
 
 def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("-", " ").split())
-
-
-
+    return " ".join(
+        unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("-", " ").split()
+    )

@@ -10,19 +10,49 @@ migrations = Migrations("fgvr_kit")
 @migrations()
 def m001_first_tables(db: Database) -> None:
     db["images"].create(
-        {"id": int, "path": str, "class": str, "split": str, "sha256": str, "width": int, "height": int,
-         "n_bytes": int, "mtime_ns": int},
-        pk="id", not_null={"path", "class", "split", "sha256"},
+        {
+            "id": int,
+            "path": str,
+            "class": str,
+            "split": str,
+            "sha256": str,
+            "width": int,
+            "height": int,
+            "n_bytes": int,
+            "mtime_ns": int,
+        },
+        pk="id",
+        not_null={"path", "class", "split", "sha256"},
     )
     db["images"].create_index(["path"], unique=True)
     db["images"].create_index(["sha256"])
     db["skipped"].create({"path": str, "reason": str}, pk="path")
     db["replies"].create(
-        {"id": int, "key": str, "backend": str, "model": str, "purpose": str, "subject": str, "attribute": str,
-         "prompt_name": str, "template_hash": str, "system": str, "prompt": str, "images": str,
-         "sampling": str, "text": str, "outcome": str, "finish_reason": str, "input_tokens": int,
-         "output_tokens": int, "seconds": float, "note": str, "created": str},
-        pk="id", not_null={"key", "backend", "purpose", "prompt", "text", "outcome"},
+        {
+            "id": int,
+            "key": str,
+            "backend": str,
+            "model": str,
+            "purpose": str,
+            "subject": str,
+            "attribute": str,
+            "prompt_name": str,
+            "template_hash": str,
+            "system": str,
+            "prompt": str,
+            "images": str,
+            "sampling": str,
+            "text": str,
+            "outcome": str,
+            "finish_reason": str,
+            "input_tokens": int,
+            "output_tokens": int,
+            "seconds": float,
+            "note": str,
+            "created": str,
+        },
+        pk="id",
+        not_null={"key", "backend", "purpose", "prompt", "text", "outcome"},
     )
     db["replies"].create_index(["key"], unique=True)
     db["replies"].create_index(["subject"])
@@ -32,37 +62,74 @@ def m001_first_tables(db: Database) -> None:
         foreign_keys=[("image_id", "images", "id"), ("reply_id", "replies", "id")],
     )
     db["descriptions"].create(
-        {"image_id": int, "text": str, "source": str, "reply_id": int}, pk="image_id",
+        {"image_id": int, "text": str, "source": str, "reply_id": int},
+        pk="image_id",
         foreign_keys=[("image_id", "images", "id"), ("reply_id", "replies", "id")],
     )
     db["embeddings"].create({"model": str, "subject": str, "vector": bytes}, pk=("model", "subject"))
     db["negatives"].create(
-        {"image_id": int, "rank": int, "negative_id": int, "class": str, "class_similarity": float,
-         "image_similarity": float},
+        {
+            "image_id": int,
+            "rank": int,
+            "negative_id": int,
+            "class": str,
+            "class_similarity": float,
+            "image_similarity": float,
+        },
         pk=("image_id", "rank"),
         foreign_keys=[("image_id", "images", "id"), ("negative_id", "images", "id")],
     )
     db["options"].create(
-        {"image_id": int, "rank": int, "class": str, "similarity": float}, pk=("image_id", "rank"),
+        {"image_id": int, "rank": int, "class": str, "similarity": float},
+        pk=("image_id", "rank"),
         foreign_keys=[("image_id", "images", "id")],
     )
     db["runs"].create(
-        {"id": str, "recipe": str, "stage": str, "fingerprint": str, "parent": str, "model": str,
-         "settings": str, "status": str, "note": str, "versions": str, "started": str, "finished": str},
+        {
+            "id": str,
+            "recipe": str,
+            "stage": str,
+            "fingerprint": str,
+            "parent": str,
+            "model": str,
+            "settings": str,
+            "status": str,
+            "note": str,
+            "versions": str,
+            "started": str,
+            "finished": str,
+        },
         pk="id",
     )
     db["steps"].create(
-        {"run_id": str, "step": int, "epoch": float, "terms": str}, pk=("run_id", "step"),
+        {"run_id": str, "step": int, "epoch": float, "terms": str},
+        pk=("run_id", "step"),
         foreign_keys=[("run_id", "runs", "id")],
     )
     db["predictions"].create(
-        {"model": str, "protocol": str, "image_id": int, "options": str, "predicted": str, "truth": str,
-         "scores": str},
-        pk=("model", "protocol", "image_id"), foreign_keys=[("image_id", "images", "id")],
+        {
+            "model": str,
+            "protocol": str,
+            "image_id": int,
+            "options": str,
+            "predicted": str,
+            "truth": str,
+            "scores": str,
+        },
+        pk=("model", "protocol", "image_id"),
+        foreign_keys=[("image_id", "images", "id")],
     )
     db["scores"].create(
-        {"model": str, "protocol": str, "metric": str, "n": int, "value": float, "low": float, "high": float,
-         "note": str},
+        {
+            "model": str,
+            "protocol": str,
+            "metric": str,
+            "n": int,
+            "value": float,
+            "low": float,
+            "high": float,
+            "note": str,
+        },
         pk=("model", "protocol", "metric"),
     )
     # walk: one row for each part of the walk that stands: what it was made from, and what it did.

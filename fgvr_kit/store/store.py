@@ -52,8 +52,12 @@ class Store:
             self._refuse_newer()
             migrations.apply(self.db)
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"the database cannot be opened: {error}", code="store-unreadable", where=str(path),
-                             hint="is it an fgvr.db of fgvr-kit, and is its disk full or read-only?") from error
+            raise StoreError(
+                f"the database cannot be opened: {error}",
+                code="store-unreadable",
+                where=str(path),
+                hint="is it an fgvr.db of fgvr-kit, and is its disk full or read-only?",
+            ) from error
 
     def _refuse_newer(self) -> None:
         known = {migration.name for migration in migrations.pending(self.db)}
@@ -61,7 +65,9 @@ class Store:
         ours = {migration.name for migration in migrations._migrations}
         if newer := sorted(known - ours):
             raise StoreError(
-                "this workspace was made by a newer fgvr-kit", code="store-newer", where=str(self.path),
+                "this workspace was made by a newer fgvr-kit",
+                code="store-newer",
+                where=str(self.path),
                 why=f"it holds the migration {newer[0]!r}, which this version does not know",
                 hint="pip install --upgrade fgvr-kit",
             )
@@ -95,7 +101,8 @@ class Store:
         """Images by path; of one split, or all."""
         where = "where split = ?" if split else ""
         rows = self.db.execute(
-            f"select id, path, class, split, sha256 from images {where} order by path", [split] if split else []
+            f"select id, path, class, split, sha256 from images {where} order by path",
+            [split] if split else [],
         )
         return [Image(*row) for row in rows]
 
@@ -121,8 +128,10 @@ class Store:
                 " values (?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (path) do update set split = excluded.split, n_bytes = excluded.n_bytes,"
                 " mtime_ns = excluded.mtime_ns",
-                [(i.path, i.class_name, i.split, i.sha256, i.width, i.height, i.n_bytes, i.mtime_ns)
-                 for i in images],
+                [
+                    (i.path, i.class_name, i.split, i.sha256, i.width, i.height, i.n_bytes, i.mtime_ns)
+                    for i in images
+                ],
             )
             self.db["skipped"].delete_where()
             self.db["skipped"].insert_all({"path": s.path, "reason": s.reason} for s in skipped)
@@ -240,8 +249,14 @@ class Store:
             self.db["negatives"].delete_where()
             self.db["options"].delete_where()
             self.db["negatives"].insert_all(
-                {"image_id": n.image_id, "rank": n.rank, "negative_id": n.negative_id, "class": n.class_name,
-                 "class_similarity": n.class_similarity, "image_similarity": n.image_similarity}
+                {
+                    "image_id": n.image_id,
+                    "rank": n.rank,
+                    "negative_id": n.negative_id,
+                    "class": n.class_name,
+                    "class_similarity": n.class_similarity,
+                    "image_similarity": n.image_similarity,
+                }
                 for n in negatives
             )
             self.db["options"].insert_all(
@@ -263,7 +278,8 @@ class Store:
 
     def put_step(self, run_id: str, step: int, epoch: float, terms: dict[str, float]) -> None:
         self.db["steps"].upsert(
-            {"run_id": run_id, "step": step, "epoch": epoch, "terms": json.dumps(terms)}, pk=("run_id", "step")
+            {"run_id": run_id, "step": step, "epoch": epoch, "terms": json.dumps(terms)},
+            pk=("run_id", "step"),
         )
 
     def steps(self, run_id: str) -> list[dict[str, Any]]:
@@ -278,16 +294,27 @@ class Store:
             [model, protocol],
         )
         return {
-            image_id: Prediction(image_id, tuple(json.loads(options)), predicted, truth, tuple(json.loads(scores)))
+            image_id: Prediction(
+                image_id, tuple(json.loads(options)), predicted, truth, tuple(json.loads(scores))
+            )
             for image_id, options, predicted, truth, scores in rows
         }
 
     def put_predictions(self, model: str, protocol: str, predictions: Sequence[Prediction]) -> None:
         with self.transaction():
             self.db["predictions"].upsert_all(
-                ({"model": model, "protocol": protocol, "image_id": p.image_id,
-                  "options": json.dumps(p.options, ensure_ascii=False), "predicted": p.predicted,
-                  "truth": p.truth, "scores": json.dumps(p.scores)} for p in predictions),
+                (
+                    {
+                        "model": model,
+                        "protocol": protocol,
+                        "image_id": p.image_id,
+                        "options": json.dumps(p.options, ensure_ascii=False),
+                        "predicted": p.predicted,
+                        "truth": p.truth,
+                        "scores": json.dumps(p.scores),
+                    }
+                    for p in predictions
+                ),
                 pk=("model", "protocol", "image_id"),
             )
 
@@ -302,8 +329,17 @@ class Store:
         with self.transaction():
             self.db["scores"].delete_where()
             self.db["scores"].insert_all(
-                {"model": s.model, "protocol": s.protocol, "metric": s.metric, "n": s.n, "value": s.value,
-                 "low": s.low, "high": s.high, "note": s.note} for s in scores
+                {
+                    "model": s.model,
+                    "protocol": s.protocol,
+                    "metric": s.metric,
+                    "n": s.n,
+                    "value": s.value,
+                    "low": s.low,
+                    "high": s.high,
+                    "note": s.note,
+                }
+                for s in scores
             )
 
     # --- the walk -----------------------------------------------------------------------------------------
@@ -311,17 +347,18 @@ class Store:
     def finish(self, step: str, fingerprint: str, summary: Summary) -> None:
         """Write down that a step of the walk stands, what it was made from and what it did."""
         self.db["walk"].upsert(
-            {"step": step, "fingerprint": fingerprint,
-             "summary": json.dumps(summary.as_dict(), ensure_ascii=False),
-             "finished": datetime.now(UTC).isoformat(timespec="seconds")},
+            {
+                "step": step,
+                "fingerprint": fingerprint,
+                "summary": json.dumps(summary.as_dict(), ensure_ascii=False),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
             pk="step",
         )
 
     def walk(self) -> dict[str, dict[str, Any]]:
         """step -> {"fingerprint", "summary" (a dict), "finished"} of every step that stands."""
-        return {
-            row["step"]: {**row, "summary": json.loads(row["summary"])} for row in self.db["walk"].rows
-        }
+        return {row["step"]: {**row, "summary": json.loads(row["summary"])} for row in self.db["walk"].rows}
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

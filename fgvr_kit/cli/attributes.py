@@ -1,0 +1,158 @@
+"""fgvr-kit attributes: discover, extract, describe, or all three."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fgvr_kit.cli.opened import opened, suggest_next
+from fgvr_kit.cli.options import (
+    BackendOption,
+    JsonOption,
+    RetryOption,
+    SetOption,
+    VerboseOption,
+    WorkspaceOption,
+    note_command,
+)
+
+if TYPE_CHECKING:
+    from fgvr_kit.cli.output import Output
+    from fgvr_kit.workspace import Workspace
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
+
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        show_default=False,
+        help="Take the attributes from a .txt, .csv or .json file; no model is asked.",
+    ),
+]
+WithOption = Annotated[
+    str | None,
+    typer.Option(
+        "--with",
+        metavar="model|template",
+        show_default=False,
+        help="template: compose the answers without a model.",
+    ),
+]
+
+
+@app.callback()
+def every(
+    ctx: typer.Context,
+    backend: BackendOption = None,
+    from_: FromOption = None,
+    with_: WithOption = None,
+    retry_failed: RetryOption = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+    set_: SetOption = None,
+) -> None:
+    """Find attributes, ask for them in every image, write descriptions: discover, extract, describe.
+
+    Without a sub-command all three run, one after the other. Every reply is kept: running again asks nothing
+    twice.
+
+    Example: fgvr-kit attributes --backend ollama:qwen3-vl:8b
+    """
+    note_command(workspace, json, verbose, set_)
+    if ctx.invoked_subcommand is not None:
+        return
+    with opened("attributes", _chosen(("discover", "extract", "describe"), backend, with_)) as (out, opened_):
+        _discover(out, opened_, from_, False)
+        _extract(out, opened_, None, retry_failed)
+        _describe(out, opened_, retry_failed)
+        suggest_next(out, opened_)
+
+
+@app.command("discover")
+def discover(
+    backend: BackendOption = None,
+    from_: FromOption = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write attributes.csv anew.")] = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+    set_: SetOption = None,
+) -> None:
+    """Ask an LLM which visual properties tell the classes apart, and write attributes.csv.
+
+    Example: fgvr-kit attributes discover --from my-attributes.txt
+    """
+    note_command(workspace, json, verbose, set_)
+    with opened("discover", _chosen(("discover",), backend, None)) as (out, opened_):
+        _discover(out, opened_, from_, replace)
+        out.say("edit attributes.csv as you like; it is the list that extract asks for")
+        suggest_next(out, opened_)
+
+
+@app.command("extract")
+def extract(
+    backend: BackendOption = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first images: try before you pay.")
+    ] = None,
+    retry_failed: RetryOption = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+    set_: SetOption = None,
+) -> None:
+    """Ask a VQA model for every attribute of every image.
+
+    Example: fgvr-kit attributes extract --backend openai:MODEL --limit 5
+    """
+    note_command(workspace, json, verbose, set_)
+    with opened("extract", _chosen(("extract",), backend, None)) as (out, opened_):
+        _extract(out, opened_, limit, retry_failed)
+        suggest_next(out, opened_)
+
+
+@app.command("describe")
+def describe(
+    backend: BackendOption = None,
+    with_: WithOption = None,
+    retry_failed: RetryOption = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+    set_: SetOption = None,
+) -> None:
+    """Turn each image's answers into a description.
+
+    Example: fgvr-kit attributes describe --with template
+    """
+    note_command(workspace, json, verbose, set_)
+    with opened("describe", _chosen(("describe",), backend, with_)) as (out, opened_):
+        _describe(out, opened_, retry_failed)
+        suggest_next(out, opened_)
+
+
+def _chosen(steps: tuple[str, ...], backend: str | None, with_: str | None) -> dict[str, str | None]:
+    return {**{f"{step}.backend": backend for step in steps}, "describe.by": with_}
+
+
+def _discover(out: Output, workspace: Workspace, from_: Path | None, replace: bool) -> None:
+    from fgvr_kit.pipeline.discover import discover as run
+
+    out.summary(run(workspace, from_file=from_, replace=replace, progress=out.progress))
+
+
+def _extract(out: Output, workspace: Workspace, limit: int | None, retry_failed: bool) -> None:
+    from fgvr_kit.pipeline.extract import extract as run
+
+    out.summary(run(workspace, limit=limit, retry_failed=retry_failed, progress=out.progress))
+
+
+def _describe(out: Output, workspace: Workspace, retry_failed: bool) -> None:
+    from fgvr_kit.pipeline.describe import describe as run
+
+    out.summary(run(workspace, retry_failed=retry_failed, progress=out.progress))

@@ -1,0 +1,41 @@
+"""What nearly every command begins with: its voice, and the workspace it works in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fgvr_kit.cli.options import ROOT
+from fgvr_kit.cli.output import Output
+
+if TYPE_CHECKING:
+    from fgvr_kit.workspace import Workspace
+
+
+@contextmanager
+def opened(
+    command: str, choices: Mapping[str, str | None] | None = None
+) -> Iterator[tuple[Output, Workspace]]:
+    """The command's output and its workspace, closed at the end.
+
+    choices: "section.key" -> what a flag said, or None. They win over --set. A choice that fgvr.toml has no
+    value for yet is written there, so that the next command (and status) need not be told again.
+    """
+    from fgvr_kit.workspace import Workspace
+
+    chosen = {key: value for key, value in (choices or {}).items() if value}
+    overrides = [*ROOT.overrides, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
+    with Output(command) as out, Workspace.find(ROOT.workspace, overrides) as workspace:
+        if kept := workspace.keep(chosen):
+            out.say("kept in fgvr.toml: " + ", ".join(kept))
+        yield out, workspace
+
+
+def suggest_next(out: Output, workspace: Workspace) -> None:
+    """End a command with the next sensible one."""
+    from fgvr_kit.status import next_command, steps
+
+    if command := next_command(steps(workspace)):
+        out.next.append(command)

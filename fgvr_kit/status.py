@@ -1,0 +1,127 @@
+"""Where a workspace stands: each step of the walk is done, stale, partly done or to do. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from fgvr_kit import plugins
+from fgvr_kit.errors import DatasetError, FgvrError
+from fgvr_kit.evaluation import evaluate
+from fgvr_kit.pipeline import describe, discover, extract, init, mine
+from fgvr_kit.training.contenders import contenders
+from fgvr_kit.workspace import Workspace
+
+State = Literal["done", "stale", "to do"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the walk. told: what is known of it in a few words; command: what does it."""
+
+    name: str
+    state: State
+    told: str
+    command: str
+
+
+def steps(workspace: Workspace) -> list[Step]:
+    """Every step in the order of the walk. A step is stale when what it was made from has changed since."""
+    walk = workspace.store.walk()
+    found = []
+    for name, command, fingerprint_of, told in _walk(workspace):
+        row = walk.get(name)
+        state: State = "to do"
+        if row is not None:
+            state = "done" if _now(fingerprint_of) == row["fingerprint"] else "stale"
+        found.append(Step(name, state, told(), command))
+    return found
+
+
+def next_command(found: list[Step]) -> str | None:
+    """The first step that is to do or stale; None when the walk is done."""
+    return next((step.command for step in found if step.state != "done"), None)
+
+
+def _now(fingerprint_of: Callable[[], str]) -> str | None:
+    """None when the inputs themselves are missing or broken: such a step cannot stand."""
+    try:
+        return fingerprint_of()
+    except FgvrError:
+        return None
+
+
+_Row = tuple[str, str, Callable[[], str], Callable[[], str]]
+
+
+def _walk(workspace: Workspace) -> list[_Row]:
+    store = workspace.store
+    recipe = plugins.load("recipes", workspace.settings.train.recipe)
+
+    def stage(name: str) -> Callable[[], str]:
+        return lambda: str(recipe.stage_fingerprints(workspace)[name])
+
+    rows: list[_Row] = [
+        (
+            "init",
+            f"fgvr-kit init {workspace.settings.dataset.path}",
+            lambda: init.fingerprint_of(workspace),
+            lambda: f"{store.count('images'):,} images, {store.count('skipped'):,} files left out",
+        ),
+        (
+            "discover",
+            "fgvr-kit attributes discover",
+            lambda: discover.fingerprint_of(workspace),
+            lambda: f"{_n_attributes(workspace)} attributes",
+        ),
+        (
+            "extract",
+            "fgvr-kit attributes extract",
+            lambda: extract.fingerprint_of(workspace),
+            lambda: f"{store.count('answers'):,} answers",
+        ),
+        (
+            "describe",
+            "fgvr-kit attributes describe",
+            lambda: describe.fingerprint_of(workspace),
+            lambda: f"{store.count('descriptions'):,} descriptions",
+        ),
+        (
+            "mine",
+            "fgvr-kit mine",
+            lambda: mine.fingerprint_of(workspace),
+            lambda: f"{store.count('negatives'):,} negatives, {store.count('options'):,} options",
+        ),
+    ]
+    rows += [
+        (name, "fgvr-kit train", stage(name), lambda name=name: _told_of_stage(workspace, name))  # type: ignore[misc]
+        for name in recipe.STAGES
+    ]
+    rows.append(
+        (
+            "eval",
+            "fgvr-kit eval",
+            lambda: evaluate.fingerprint_of(workspace, contenders(workspace)),
+            lambda: "; ".join(
+                f"{s.model} {100 * s.value:.1f} %" for s in store.scores() if s.metric == "accuracy"
+            ),
+        )
+    )
+    return rows
+
+
+def _n_attributes(workspace: Workspace) -> int:
+    try:
+        return len(workspace.attributes())
+    except DatasetError:
+        return 0
+
+
+def _told_of_stage(workspace: Workspace, stage: str) -> str:
+    runs = [run for run in workspace.store.runs() if run["stage"] == stage]
+    if not runs:
+        return ""
+    run = runs[-1]
+    n_steps = workspace.store.count("steps", "run_id = ?", [run["id"]])
+    return f"{run['id']}: {run['status']}, {n_steps} optimizer steps"
