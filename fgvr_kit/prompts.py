@@ -80,6 +80,13 @@ class PromptTemplate:
                 where=str(self.path),
                 hint="compare it with the shipped file",
             ) from error
+        except jinja2.TemplateError as error:
+            raise PromptError(
+                f"prompt {self.name} does not render: {error}",
+                code="prompt-failed",
+                where=str(self.path),
+                hint="compare it with the shipped file",
+            ) from error
         return Prompt(self.name, text, system, self.hash)
 
 

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from fgvr_kit.errors import StoreError
+from fgvr_kit.store import Store
+from fgvr_kit.types import (
+    Answer,
+    Description,
+    Negative,
+    Option,
+    Prediction,
+    ScannedImage,
+    Score,
+    Skipped,
+    Summary,
+)
+
+
+def scanned(path: str, sha: str = "", split: str = "train") -> ScannedImage:
+    return ScannedImage(path, path.split("/")[0], split, sha or path, 3, 4, 5, 6)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / ".fgvr" / "fgvr.db")
+
+
+def reply(key: str, text: str = "red", **more: object) -> dict[str, object]:
+    return {
+        "key": key,
+        "backend": "fake:x",
+        "purpose": "extract",
+        "prompt": "?",
+        "text": text,
+        "outcome": "ok",
+        **more,
+    }
+
+
+def test_what_is_written_is_there_after_closing(store: Store) -> None:
+    store.put_images([scanned("bee/1"), scanned("wasp/1")], [Skipped("x", "broken")])
+    store.put_replies([reply("k")])
+    store.put_answers([Answer(1, "colour", "red", 1)])
+    store.put_descriptions([Description(1, "A red bee.", "template")])
+    store.put_mined([Negative(1, 0, 2, "wasp", 0.5, 0.25)], [Option(2, 0, "wasp", 0.5)])
+    store.put_predictions("m", "choice4", [Prediction(2, ("bee", "wasp"), "bee", "wasp", (-0.5, -1.0))])
+    store.put_scores([Score("m", "choice4", "accuracy", 1, 0.0, 0.0, 0.9)])
+    store.put_run(id="align-1", stage="align", status="running")
+    store.put_step("align-1", 1, 0.5, {"total": 2.0})
+    store.finish("mine", "f", Summary("mine", {"negatives": 1}, notes=("untrained toy model",)))
+    store.put_embeddings("clip", {"s": b"1234"})
+    store.close()
+
+    again = Store(store.path)
+    assert again.scanned() == [scanned("bee/1"), scanned("wasp/1")]
+    assert again.skipped() == [Skipped("x", "broken")]
+    assert again.replies(["k"])["k"]["text"] == "red"
+    assert again.answers() == {1: {"colour": "red"}}
+    assert again.descriptions() == {1: "A red bee."}
+    assert again.negatives() == {1: [Negative(1, 0, 2, "wasp", 0.5, 0.25)]}
+    assert again.options() == {2: [Option(2, 0, "wasp", 0.5)]}
+    assert again.predictions("m", "choice4") == {
+        2: Prediction(2, ("bee", "wasp"), "bee", "wasp", (-0.5, -1.0))
+    }
+    assert again.scores() == [Score("m", "choice4", "accuracy", 1, 0.0, 0.0, 0.9)]
+    assert again.run("align-1") is not None
+    assert again.steps("align-1")[0]["terms"] == {"total": 2.0}
+    assert again.walk()["mine"]["summary"]["notes"] == ["untrained toy model"]
+    assert again.embeddings("clip", ["s", "t"]) == {"s": b"1234"}
+
+
+def test_an_image_that_changes_takes_what_was_made_from_it_with_it(store: Store) -> None:
+    store.put_images([scanned("bee/1"), scanned("bee/2")], [])
+    store.put_answers([Answer(1, "colour", "red", None), Answer(2, "colour", "blue", None)])
+    store.put_mined([Negative(2, 0, 1, "bee", 0.1, 0.1)], [])
+
+    removed = store.put_images([scanned("bee/1", "other pixels"), scanned("bee/2")], [])
+
+    assert removed == 1
+    ids = {image.path: image.id for image in store.images()}
+    assert ids["bee/2"] == 2
+    assert store.answers() == {2: {"colour": "blue"}}
+    assert store.negatives() == {}
+
+
+def test_scanning_the_same_folder_again_changes_nothing(store: Store) -> None:
+    images = [scanned("bee/1"), scanned("wasp/1", split="test")]
+    store.put_images(images, [])
+    before = store.images()
+    assert store.put_images(images, []) == 0
+    assert store.images() == before
+
+
+def test_a_reply_asked_again_keeps_its_row(store: Store) -> None:
+    store.put_replies([reply("a"), reply("b", "")])
+    store.put_replies([reply("b", "blue")])
+    assert store.count("replies") == 2
+    assert {k: (r["id"], r["text"]) for k, r in store.replies(["a", "b"]).items()} == {
+        "a": (1, "red"),
+        "b": (2, "blue"),
+    }
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+    def insert_and_fail() -> None:
+        with store.transaction():
+            store.put_replies([reply("a")])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        insert_and_fail()
+    assert store.count("replies") == 0
+
+
+def test_thousands_of_keys_can_be_looked_up(store: Store) -> None:
+    store.put_replies(reply(str(i)) for i in range(1200))
+    assert len(store.replies([str(i) for i in range(2000)])) == 1200
+
+
+def test_the_digest_follows_content_not_row_order(store: Store) -> None:
+    store.put_answers([Answer(1, "a", "x", 1), Answer(2, "a", "y", 2)])
+    first = store.digest("answers", ["image_id", "value"])
+    store.put_answers([Answer(2, "a", "y", 9), Answer(1, "a", "x", 8)])
+    assert store.digest("answers", ["image_id", "value"]) == first
+    store.put_answers([Answer(1, "a", "x", 1)])
+    assert store.digest("answers", ["image_id", "value"]) != first
+
+
+def test_write_ahead_logging_is_on(store: Store) -> None:
+    assert sqlite3.connect(store.path).execute("pragma journal_mode").fetchone()[0] == "wal"
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(store: Store) -> None:
+    store.db["_sqlite_migrations"].insert(
+        {"migration_set": "fgvr_kit", "name": "m999_from_the_future", "applied_at": "2099"}
+    )
+    store.close()
+    before = store.path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        Store(store.path)
+    assert caught.value.code == "store-newer"
+    assert "upgrade" in caught.value.hint
+    assert store.path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "fgvr.db").write_bytes(b"not a database at all, but long enough to look at" * 10)
+    with pytest.raises(StoreError) as caught:
+        Store(tmp_path / "fgvr.db")
+    assert caught.value.code == "store-unreadable"
+
+
+EXPECTED_TABLES = {
+    "images": ["id", "path", "class", "split", "sha256", "width", "height", "n_bytes", "mtime_ns"],
+    "answers": ["image_id", "attribute", "value", "reply_id"],
+    "descriptions": ["image_id", "text", "source", "reply_id"],
+    "negatives": ["image_id", "rank", "negative_id", "class", "class_similarity", "image_similarity"],
+    "options": ["image_id", "rank", "class", "similarity"],
+    "predictions": ["model", "protocol", "image_id", "options", "predicted", "truth", "scores"],
+    "scores": ["model", "protocol", "metric", "n", "value", "low", "high", "note"],
+    "walk": ["step", "fingerprint", "summary", "finished"],
+}
+
+
+def test_the_tables_have_the_columns_that_queries_in_the_wild_rely_on(store: Store) -> None:
+    assert {t: [c.name for c in store.db[t].columns] for t in EXPECTED_TABLES} == EXPECTED_TABLES
