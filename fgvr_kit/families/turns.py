@@ -40,9 +40,9 @@ def end_of_turn(processor: Any) -> str:
     tokenizer = processor.tokenizer
     ask = Ask("question")
     _, tail = _said(processor, ask, "answer", prompt(processor, ask))
-    ids = tokenizer(tail.strip(), add_special_tokens=False)["input_ids"]
-    special = tokenizer.added_tokens_decoder.get(ids[0]) if ids else None
-    return str(special.content if special is not None and special.special else tokenizer.eos_token)
+    special = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    found = [token for token in special if tail.strip().startswith(token)]
+    return max(found, key=len) if found else str(tokenizer.eos_token)
 
 
 def answer_ids(tokenizer: Any, start: str, full: str) -> list[int]:
@@ -103,7 +103,8 @@ def shrink(image: Image, max_pixels: int) -> Image:
     if width * height <= max_pixels:
         return image
     scale = math.sqrt(max_pixels / (width * height))
-    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    slack = 1e-6  # 150 * sqrt(56 * 56 / (150 * 150)) is 55.999...
+    size = (max(1, int(width * scale + slack)), max(1, int(height * scale + slack)))
     return image.resize(size, Resampling.LANCZOS)
 
 

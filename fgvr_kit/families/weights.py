@@ -134,6 +134,9 @@ def save_adapter(model: Any, folder: Path, *, base_name: str) -> None:
     for config in model.peft_config.values():
         config.base_model_name_or_path = base_name  # not the cache path it was read from
     model.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(
+        missing_ok=True
+    )  # PEFT's empty model card, with a path of this machine in it
 
 
 def load_adapter(model: Any, folder: Path) -> Any:

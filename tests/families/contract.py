@@ -35,6 +35,10 @@ ANSWERS = ["B", "The wing is brown and the tip is pointed.", "Small, with dark s
 class Contract:
     """Fixtures: vlm (shared, left as it was), fresh (a function that loads one to change), checkpoint."""
 
+    def test_the_processor_is_set_as_the_family_says(self, vlm: Vlm) -> None:
+        found = {name: getattr(vlm.processor.image_processor, name) for name in vlm.family.processor_kwargs}
+        assert found == dict(vlm.family.processor_kwargs)
+
     # --- answering ------------------------------------------------------------------------------------------
 
     def test_greedy_text_is_what_stock_transformers_says(self, vlm: Vlm, checkpoint: Path) -> None:

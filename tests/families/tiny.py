@@ -69,11 +69,11 @@ def smolvlm(folder: Path) -> Path:
     tiles = [f"<row_{row}_col_{col}>" for row in range(1, 3) for col in range(1, 3)]
     marks = ["<fake_token_around_image>", "<image>", "<global-img>", "<end_of_utterance>", *tiles]
     tokenizer = _tokenizer(marks, bos="<|im_start|>", eos="<end_of_utterance>")
-    size = {"longest_edge": 56}
+    size, tile = {"longest_edge": 112}, {"longest_edge": 56}  # four tiles, if tiling were on
     processor = SmolVLMProcessor(
-        SmolVLMImageProcessor(size=size, max_image_size=size),
+        SmolVLMImageProcessor(size=size, max_image_size=tile),
         tokenizer,
-        SmolVLMVideoProcessor(size=size, max_image_size=size),
+        SmolVLMVideoProcessor(size=size, max_image_size=tile),
         image_seq_len=4,
         chat_template=DEFAULT_CHAT_TEMPLATE,
     )
@@ -98,9 +98,9 @@ def idefics3(folder: Path) -> Path:
     tiles = [f"<row_{row}_col_{col}>" for row in range(1, 7) for col in range(1, 7)]
     marks = ["<fake_token_around_image>", "<image>", "<global-img>", "<end_of_utterance>", *tiles]
     tokenizer = _tokenizer(marks, bos="<|im_start|>", eos="<end_of_utterance>")
-    size = {"longest_edge": 56}
+    size, tile = {"longest_edge": 112}, {"longest_edge": 56}  # four tiles, if tiling were on
     processor = Idefics3Processor(
-        Idefics3ImageProcessor(size=size, max_image_size=size),
+        Idefics3ImageProcessor(size=size, max_image_size=tile),
         tokenizer,
         image_seq_len=4,
         chat_template=DEFAULT_CHAT_TEMPLATE,
