@@ -39,5 +39,4 @@ def command(
     chosen = [f"domain.{key}={value}" for key, value in (("superclass", superclass), ("unit", unit)) if value]
     with Output("init") as out:
         out.summary(init(images, ROOT.workspace or Path.cwd(), [*ROOT.overrides, *chosen], out.progress))
-        out.say("every file left out is listed by: fgvr-kit status --skipped")
         out.next.append("fgvr-kit attributes --backend openai:MODEL   (or ollama:MODEL, transformers:PATH)")

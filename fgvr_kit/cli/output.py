@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fgvr_kit.progress import Progress
+
+WIDTH_OF_PIPES = 200
+"""Columns where nobody looks: a path that is cut in two is of no use to grep."""
 
 
 class Output:
@@ -66,10 +70,14 @@ class Output:
     def table(self, title: str, header: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> None:
         if self.is_json:
             return
+        from rich import box
         from rich.table import Table
         from rich.text import Text
 
+        console = _console()
         table = Table(
+            box=box.SIMPLE_HEAD if console.is_terminal else None,
+            pad_edge=False,
             title=Text(title),
             title_justify="left",
             show_header=header is not None,
@@ -80,7 +88,7 @@ class Output:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        _console().print(table)
+        console.print(table)
 
     def scores(self, scores: Sequence[Score]) -> None:
         """Accuracies and differences with their intervals, in per cent."""
@@ -174,7 +182,10 @@ def _print_json(document: dict[str, Any]) -> None:
 def _console(stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False)
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH_OF_PIPES
+    return console
 
 
 def _cell(value: Any) -> str:

@@ -22,6 +22,9 @@ from fgvr_kit.settings import FILE_NAME
 from fgvr_kit.types import SPLITS, Notice, ScannedImage, Skipped, Split, Summary
 from fgvr_kit.workspace import CLASS_COLUMNS, Workspace, write_csv, write_text
 
+MOST_FILES_NAMED = 100
+"""Files left out that a summary names one by one; `fgvr-kit status --skipped` names all of them."""
+
 
 def init(folder: Path, root: Path, overrides: Sequence[str] = (), progress: Progress = SILENT) -> Summary:
     """Make (or bring up to date) the workspace at root for the images in folder.
@@ -232,8 +235,18 @@ def _summary(
         done["removed (gone, changed or moved)"] = n_removed
     if n_prompts:
         done["prompt files written"] = n_prompts
-    dropped = tuple((reason, n, "left out") for reason, n in Counter(s.reason for s in skipped).most_common())
-    return Summary("init", done, dropped, notices=(*notices, *_class_notices(images)))
+    return Summary("init", done, _dropped(skipped), notices=(*notices, *_class_notices(images)))
+
+
+def _dropped(skipped: Sequence[Skipped]) -> tuple[tuple[str, int, str], ...]:
+    """Every file with its reason; where they are too many to read, every reason with its first file."""
+    if len(skipped) <= MOST_FILES_NAMED:
+        return tuple((file.path, 1, file.reason) for file in skipped)
+    first: dict[str, str] = {}
+    for file in skipped:
+        first.setdefault(file.reason, file.path)
+    counts = Counter(file.reason for file in skipped)
+    return tuple((f"{first[reason]}, ...", n, reason) for reason, n in counts.most_common())
 
 
 def _class_notices(images: Sequence[ScannedImage]) -> list[Notice]:
