@@ -41,6 +41,8 @@ class Clip:
     @property
     def key(self) -> str:
         """What vectors are stored under: everything that decides their values but the pixels."""
+        if self.spec in toy.NAMES:
+            return f"{toy.identity(self.spec)}#{_opener_version()}"
         parts: list[Any] = [self.name.rpartition("/")[2] if self.name.startswith("local-dir:") else self.name]
         for place in (self.name.removeprefix("local-dir:"), self.pretrained):
             path = Path(place)

@@ -12,6 +12,7 @@ import hashlib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,6 @@ class PromptTemplate:
     def render(self, **variables: Any) -> Prompt:
         """Fill the template. Raises PromptError for a variable that it does not declare or that is missing."""
         import jinja2
-        from jinja2.sandbox import SandboxedEnvironment
 
         if unknown := sorted(set(self.needs) - set(variables)):
             raise PromptError(
@@ -59,13 +59,10 @@ class PromptTemplate:
                 where=str(self.path),
                 hint=f"it may use: {', '.join(sorted(variables))}",
             )
-        environment = SandboxedEnvironment(
-            undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-        )
         known = {name: variables[name] for name in self.needs}
         try:
-            text = environment.from_string(self.body).render(known).strip()
-            system = environment.from_string(self.system).render(known).strip()
+            text = _compiled(self.body).render(known).strip()
+            system = _compiled(self.system).render(known).strip()
         except jinja2.UndefinedError as error:
             raise PromptError(
                 f"prompt {self.name}: {error.message}",
@@ -124,6 +121,18 @@ class Prompts:
     def hashes(self, names: Sequence[str]) -> dict[str, str]:
         """name -> hash of what would be sent; for fingerprints."""
         return {name: self.get(name).hash for name in names}
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Any:
+    """A template ready to render: one prompt is rendered for thousands of images."""
+    import jinja2
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    return environment.from_string(text)
 
 
 _KEYS = {"about", "needs", "answer", "source", "system"}

@@ -85,6 +85,13 @@ class Workspace:
             )
         return folder
 
+    @property
+    def base_model(self) -> str:
+        """[train] model as it is opened: a folder as seen from here, or else from the workspace, or a hub id."""
+        name = self.settings.train.model
+        beside = self.root / name
+        return str(beside) if name and not Path(name).is_dir() and beside.is_dir() else name
+
     def path_of(self, image: Image) -> Path:
         return self.dataset / image.path
 

@@ -96,7 +96,7 @@ def _answers_of(
     if all(question.image.id in known for question in questions):
         return known, contender.note
     vlm = Vlm.load(
-        train.model,
+        workspace.base_model,
         device=train.device,
         quantize=train.quantize,
         max_pixels=train.max_pixels,

@@ -32,10 +32,8 @@ def path_of(name: str) -> Path:
     Two processes may build at once: each builds its own copy, the first one to finish is kept.
     Raises KeyError for a name that is not in NAMES, MissingExtra when torch is not installed.
     """
-    module, function, packages = _RECIPES[name]
-    source = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
-    recipe = fingerprint(source, [_version(package) for package in packages])
-    target = shipped.cache_folder() / "toy" / f"{name}-{recipe}"
+    module, function, _ = _RECIPES[name]
+    target = shipped.cache_folder() / "toy" / identity(name)
     if target.is_dir():
         return target
     for package in ("torch", "open_clip" if module == "clip" else "transformers"):
@@ -53,6 +51,13 @@ def path_of(name: str) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def identity(name: str) -> str:
+    """The name with a hash of all that decides the weights: how it is built, and by which versions."""
+    module, _, packages = _RECIPES[name]
+    source = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+    return f"{name}-{fingerprint(source, [_version(package) for package in packages])}"
 
 
 def write_note(folder: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fgvr_kit import plugins
+from fgvr_kit import plugins, toy
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.training.records import read_run
 from fgvr_kit.workspace import Workspace
@@ -98,6 +98,8 @@ def stage_fingerprint(
 def model_identity(root: Path, name: str) -> str:
     """A hub id as it stands; for a folder, a hash of its files (names, sizes, and the small ones' bytes), so
     that a workspace that is moved, with its model, needs no new training."""
+    if name in toy.NAMES:
+        return toy.identity(name)
     folder = next((f for f in (Path(name), root / name) if name and f.is_dir()), None)
     if folder is None:
         return name

@@ -16,11 +16,11 @@ def contenders(workspace: Workspace) -> list[Contender]:
     if not train.model:
         return []
     base = f"{model_identity(workspace.root, train.model)} {train.quantize}"
-    found = [Contender("zero-shot", base, note=_note(train.model))]
+    found = [Contender("zero-shot", base, note=_note(train.model, workspace.base_model))]
     if checkpoint := final_checkpoint(workspace):
         found.append(Contender("tuned", f"{base} + {checkpoint.run_id}", checkpoint.adapter, checkpoint.note))
     return found
 
 
-def _note(model: str) -> str | None:
-    return toy.note_of(toy.path_of(model) if model in toy.NAMES else Path(model))
+def _note(name: str, place: str) -> str | None:
+    return toy.NOTE if name in toy.NAMES else toy.note_of(Path(place))

@@ -162,7 +162,7 @@ class Run:
         self._vlm = None  # two 8B models do not fit
         train, settings = self.workspace.settings.train, self.settings
         vlm = Vlm.load(
-            train.model,
+            self.workspace.base_model,
             device=train.device,
             quantize=train.quantize,
             max_pixels=train.max_pixels,
