@@ -189,6 +189,14 @@ class Store:
                 for a in answers
             )
 
+    def notes_of_answers(self) -> list[str]:
+        """The distinct notes of the replies that table `answers` rests on ("untrained toy model")."""
+        rows = self.db.execute(
+            "select distinct note from replies where note is not null"
+            " and id in (select reply_id from answers) order by note"
+        )
+        return [note for (note,) in rows]
+
     def descriptions(self) -> dict[int, str]:
         """image id -> text."""
         return dict(self.db.execute("select image_id, text from descriptions order by image_id").fetchall())
