@@ -14,8 +14,15 @@ from fgvr_kit.cli.output import fail
 from fgvr_kit.errors import FgvrError
 
 
+_ORDER = ("init", "attributes", "mine", "train", "eval", "status", "settings", "replies", "demo")
+
+
 class Door(typer.core.TyperGroup):
     """Turns an FgvrError into two to four lines and its exit code; everything else keeps its traceback."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the walk, then what looks after it."""
+        return [name for name in _ORDER if name in self.commands]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -34,7 +41,7 @@ app = typer.Typer(
     name="fgvr-kit",
     cls=Door,
     invoke_without_command=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,  # locals can hold API keys
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -66,16 +73,16 @@ def root(
         status.show()
 
 
-app.command("init")(init.command)
-app.add_typer(attributes.app, name="attributes")
-app.command("mine")(mine.command)
-app.command("train")(train.command)
-app.command("eval")(evaluate.command)
-app.command("status")(status.command)
-app.command("settings")(settings.command)
-app.add_typer(replies.app, name="replies")
-app.command("demo")(demo.command)
+app.command("init", short_help="Look at an image folder and make a workspace for it.")(init.command)
+app.add_typer(attributes.app, name="attributes", short_help="Discover attributes, extract them, describe.")
+app.command("mine", short_help="Find look-alikes: hard negatives and options.")(mine.command)
+app.command("train", short_help="Train a recipe's stages with LoRA.")(train.command)
+app.command("eval", short_help="Score the base model and the tuned one.")(evaluate.command)
+app.command("status", short_help="What is done, what is stale, what is next.")(status.command)
+app.command("settings", short_help="Every setting, its meaning and its origin.")(settings.command)
+app.add_typer(replies.app, name="replies", short_help="Record what models said, to replay it.")
+app.command("demo", short_help="The whole walk on real photographs, offline.")(demo.command)
 
 
 def main() -> None:
-    app()
+    app(prog_name="fgvr-kit")

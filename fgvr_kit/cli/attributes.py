@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fgvr_kit.cli.output import Output
     from fgvr_kit.workspace import Workspace
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 FromOption = Annotated[
     Path | None,

@@ -11,7 +11,7 @@ from fgvr_kit.cli.opened import opened
 from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", help="What models have said in this workspace."
+    no_args_is_help=True, rich_markup_mode=None, help="What models have said in this workspace."
 )
 
 

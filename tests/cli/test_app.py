@@ -19,7 +19,6 @@ HEAVY = (
     "peft",
     "ollama",
     "numpy",
-    "pydantic",
     "jinja2",
     "sqlite_utils",
 )
