@@ -12,6 +12,7 @@
   - ImageError               one image cannot be decoded
   - BackendError             a model did not answer
     - BackendRefused         ... and will not: wrong key, unknown model, quota
+    - RequestRejected        ... to this request, and will not; others may be answered
   - ModelError               weights cannot be loaded, or do not fit the recipe
   - PartlyDone               stopped early, resumable (exit 4)
 """
@@ -98,6 +99,10 @@ class BackendError(FgvrError):
 
 
 class BackendRefused(BackendError):
+    transient = False
+
+
+class RequestRejected(BackendError):
     transient = False
 
 

@@ -1,0 +1,200 @@
+"""Who answers prompts: what is asked (Request), what comes back (Response), and what a backend must do.
+
+A file in this room is a backend: it holds `Settings` (its section of fgvr.toml) and
+`make(model, settings, base) -> Backend`. Backends ask once and tell what went wrong; waiting, asking again
+and keeping replies is the engine's work, written once.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from fgvr_kit import plugins
+from fgvr_kit.dataset.images import open_image, pixel_sha256, shrink
+from fgvr_kit.errors import BackendError, ImageError, RequestRejected, SettingsError
+from fgvr_kit.prompts import Prompt
+from fgvr_kit.settings import Settings, plugin_section
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+_LIKE_A_KEY = re.compile(r"\b(?:sk|hf|gsk|xai)[-_][\w*.\-]{8,}")
+
+FinishReason = Literal["stop", "length", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image file. sha256: of its upright RGB pixels, which is what decides a reply."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call to a model.
+
+    subject: pixel sha256 of the image it is about, also where no image is sent.
+    schema: JSON schema wanted of the reply; a backend that cannot enforce it sends the prompt alone.
+    max_tokens: most tokens of the reply.
+    """
+
+    purpose: str
+    prompt: Prompt
+    images: tuple[ImageRef, ...] = ()
+    subject: str | None = None
+    attribute: str | None = None
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)  # part of ==, but a dict has no hash
+    max_tokens: int = 256
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model said. model: as the server names it. note: what must stand beside all that rests on it.
+
+    finish_reason "length": max_tokens came first; "refused": text is the refusal. Token counts are None
+    where the server does not tell.
+    """
+
+    text: str
+    model: str
+    finish_reason: FinishReason
+    input_tokens: int | None
+    output_tokens: int | None
+    note: str | None = None
+
+
+class Backend(ABC):
+    """A model behind one door. Made cheaply: connections and weights come with the first reply.
+
+    batch_size: requests of one call to reply().  concurrency: calls that may run at once.
+    per_subject: the reply depends on subject, attribute and purpose, not on prompt and images alone.
+    conditions: what else changes its replies, as plain data; part of every reply's key and row.
+    secrets: never shown and never stored.
+    """
+
+    batch_size: int = 1
+    concurrency: int = 1
+    per_subject: bool = False
+
+    def __init__(
+        self,
+        spec: str,
+        model: str,
+        *,
+        note: str | None = None,
+        conditions: Mapping[str, Any] | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        self.spec = spec
+        self.model = model
+        self.note = note
+        self.conditions = dict(conditions or {})
+        self.secrets = tuple(secret for secret in secrets if secret)
+
+    @abstractmethod
+    async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
+        """One item for each request, in their order; an error in the list concerns that request only.
+
+        Raises BackendError when it concerns all of them. Never asks twice.
+        """
+
+    async def aclose(self) -> None:  # noqa: B027 (most backends hold nothing open)
+        """Let go of what belongs to the event loop; a later reply() opens it again."""
+
+    def redact(self, text: str) -> str:
+        """text without this backend's secrets, and without what looks like one: servers quote keys back."""
+        for secret in self.secrets:
+            text = text.replace(secret, "[key]")
+        return _LIKE_A_KEY.sub("[key]", text)
+
+
+def open_backend(spec: str, settings: Settings, base: Path, *, key: str) -> Backend:
+    """The backend of "room:model", such as "ollama:qwen2.5vl:7b". No server is contacted yet.
+
+    base: the workspace; relative paths in spec start there.  key: the setting it comes from, for errors
+    ("extract.backend").  Raises SettingsError (no or malformed spec), PluginError (no such backend), and
+    what the backend finds wrong with the model's name.
+    """
+    section, _, name = key.partition(".")
+    spec = spec.strip()
+    if not spec:
+        raise SettingsError(
+            f"nobody is named to answer: {key} is empty",
+            code="no-backend",
+            hint=f"--{name} openai:MODEL (or ollama:MODEL, transformers:PATH, replay:FILE); "
+            f'to keep it, {name} = "openai:MODEL" under [{section}] in fgvr.toml',
+        )
+    room, colon, model = spec.partition(":")
+    if not colon or not room.strip() or not model.strip():
+        raise SettingsError(
+            f"{spec!r} does not say who answers and with which model",
+            code="backend-spec",
+            where=key,
+            hint='write BACKEND:MODEL, for example "openai:gpt-4o-mini" or "ollama:qwen2.5vl:7b"',
+        )
+    module = plugins.load("backends", room.strip())
+    own = plugin_section(settings, plugins.normalise(room), module.Settings)
+    backend = module.make(model.strip(), own, base)
+    assert isinstance(backend, Backend), f"make() of backend {room!r} must give a Backend"
+    return backend
+
+
+def jpegs(request: Request, max_pixels: int) -> list[bytes]:
+    """The images of a request as they are sent to a server: upright, RGB, at most max_pixels each.
+
+    Raises RequestRejected when a file cannot be opened any more, or shows something else by now.
+    """
+    return [_jpeg(image, max_pixels) for image in request.images]
+
+
+def pictures(request: Request, max_pixels: int) -> list[PIL.Image.Image]:
+    """The images of a request, upright and RGB, at most max_pixels each. Raises RequestRejected like `jpegs`."""
+    return [_picture(image, max_pixels) for image in request.images]
+
+
+# Every attribute is a request of its own about the same image: open it once. Small, because batches and
+# requests under way stand close together.
+@lru_cache(maxsize=16)
+def _picture(ref: ImageRef, max_pixels: int) -> PIL.Image.Image:
+    again = "fgvr-kit init IMAGES reads the folder again"
+    try:
+        image = open_image(ref.path)
+    except ImageError as error:
+        raise RequestRejected(f"an image cannot be opened any more: {error.reason}", code=error.code,
+                              where=error.where, hint=again) from error  # fmt: skip
+    if pixel_sha256(image) != ref.sha256:  # its reply would be kept for the picture that was there before
+        raise RequestRejected("an image has changed since it was read", code="image-changed",
+                              where=str(ref.path), hint=again)  # fmt: skip
+    return shrink(image, max_pixels)
+
+
+@lru_cache(maxsize=64)
+def _jpeg(ref: ImageRef, max_pixels: int) -> bytes:
+    buffer = BytesIO()
+    # 4:4:4 and 95: fine patterns are what these images are about.
+    _picture(ref, max_pixels).save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def shown_host(url: str) -> str:
+    """scheme://host:port of an address, without a password that may stand in it."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    place = parts.hostname or url
+    return f"{parts.scheme}://{place}" + (f":{parts.port}" if parts.port else "")
+
+
+def first_line(text: str, limit: int = 300) -> str:
+    """What fits behind "why:": one line, markup of an error page removed."""
+    plain = re.sub(r"<[^>]*>", " ", text)
+    return " ".join(plain.split())[:limit]
