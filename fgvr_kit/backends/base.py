@@ -7,6 +7,7 @@ and keeping replies is the engine's work, written once.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     import PIL.Image
 
 _LIKE_A_KEY = re.compile(r"\b(?:sk|hf|gsk|xai)[-_][\w*.\-]{8,}")
+
+CONNECT = 10.0
+"""Seconds until a server that does not take the call counts as unreachable."""
 
 FinishReason = Literal["stop", "length", "refused"]
 
@@ -117,6 +121,56 @@ class Backend(ABC):
         for secret in self.secrets:
             text = text.replace(secret, "[key]")
         return _LIKE_A_KEY.sub("[key]", text)
+
+
+class Server(Backend):
+    """A backend that sends each request on its own to a server.
+
+    host: as errors show it.  timeout: seconds for one request by the wall clock; clients only count the
+    time between two bytes, and a server that trickles would never be late.
+    """
+
+    def __init__(self, spec: str, model: str, *, host: str, timeout: float, **more: Any) -> None:
+        super().__init__(spec, model, **more)
+        self.host = host
+        self.timeout = timeout
+
+    @abstractmethod
+    async def answer(self, request: Request) -> Response:
+        """Send one request. Raises BackendError."""
+
+    async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
+        return [await self._in_time(request) for request in requests]
+
+    async def _in_time(self, request: Request) -> Response | BackendError:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self.answer(request)
+        except TimeoutError:
+            return self.late()
+        except BackendError as error:
+            return error
+
+    def late(self) -> BackendError:
+        section = self.spec.partition(":")[0]
+        return self.told(BackendError, "backend-timeout", f"did not answer within {self.timeout:g} s",
+                         hint=f"a larger [{section}] timeout, or a smaller model")  # fmt: skip
+
+    def told(
+        self,
+        kind: type[BackendError],
+        code: str,
+        what: str,
+        *,
+        hint: str,
+        why: str = "",
+        retry_after: float | None = None,
+    ) -> BackendError:
+        """An error in the house's words. why: the server's own, shown without secrets."""
+        shown = first_line(self.redact(why)) or None
+        error = kind(f"{self.spec}: {self.host} {what}", code=code, why=shown, hint=hint)
+        error.retry_after = retry_after
+        return error
 
 
 def open_backend(spec: str, settings: Settings, base: Path, *, key: str) -> Backend:
