@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fgvr_kit.errors import BackendError, FgvrError
+from fgvr_kit.pipeline import describe as module
+from fgvr_kit.pipeline.describe import describe, is_seen
+from fgvr_kit.pipeline.extract import extract
+from fgvr_kit.types import GENERAL, Answer
+from fgvr_kit.workspace import Workspace
+from tests.pipeline.coins import (
+    N_COINS,
+    RECORDED,
+    REPLAY,
+    Said,
+    Scripted,
+    cut,
+    make_workspace,
+    opened,
+    set_attributes,
+    use,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Six coins with all their answers."""
+    make_workspace(tmp_path)
+    with opened(tmp_path) as workspace:
+        extract(workspace)
+    return tmp_path
+
+
+def answered(workspace: Workspace, **values: str) -> None:
+    """These answers, for every image."""
+    images = workspace.store.images()
+    workspace.store.put_answers(
+        [Answer(i.id, name, said, None) for i in images for name, said in values.items()]
+    )
+
+
+def test_every_image_gets_its_recorded_summary(root: Path) -> None:
+    with opened(root) as workspace:
+        summary = describe(workspace)
+        descriptions = workspace.store.descriptions()
+        assert list(descriptions) == [image.id for image in workspace.store.images()]
+        assert all(text.count(".") >= 4 for text in descriptions.values())
+        assert workspace.store.walk()["describe"]["fingerprint"] == module.fingerprint_of(workspace)
+        again = describe(workspace)
+        assert workspace.store.descriptions() == descriptions
+    assert summary.done == {
+        "backend": REPLAY, "asked now": N_COINS, "already stored": 0, "images": N_COINS, "descriptions": N_COINS,
+    }  # fmt: skip
+    assert (summary.dropped, summary.notes, summary.notices) == ((), (RECORDED,), ())
+    assert (again.done["asked now"], again.done["already stored"]) == (0, N_COINS)
+
+
+def test_the_model_gets_the_answers_in_their_order_and_no_image(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = Scripted(lambda _: ' "A  golden\n coin." ')
+    use(backend, monkeypatch)
+    set_attributes(root, "metal_colour", "stars", "rim")
+    with opened(root, "describe.sentences=3") as workspace:
+        answered(workspace, rim="ribbed", metal_colour="gold", general="A coin.", forgotten="gone")
+        describe(workspace)
+        assert set(workspace.store.descriptions().values()) == {"A golden coin."}
+    (request,) = backend.asked  # equal answers make an equal question
+    assert (request.images, request.purpose, request.max_tokens) == ((), "describe", 256)
+    assert "In general: A coin.\nMetal colour: gold\nRim: ribbed\n" in request.prompt.text
+    assert "3 plain sentences" in request.prompt.text
+    assert "gone" not in request.prompt.text
+
+
+def test_by_template_no_model_is_asked_and_what_is_not_seen_is_left_out(root: Path) -> None:
+    set_attributes(root, "metal_colour", "stars", "rim")
+    with opened(root, "describe.by=template", 'describe.backend=""') as workspace:
+        answered(
+            workspace, general="A coin on wood", metal_colour="gold.", stars="Not visible.", rim="ribbed"
+        )
+        n_replies = workspace.store.count("replies")
+        summary = describe(workspace)
+        expected = "A coin on wood. Metal colour: gold. Rim: ribbed."
+        assert list(workspace.store.descriptions().values()) == [expected] * N_COINS
+        assert workspace.store.count("descriptions", "source = 'template' and reply_id is null") == N_COINS
+        assert workspace.store.count("replies") == n_replies
+    assert summary.done == {"backend": "none: by template", "images": N_COINS, "descriptions": N_COINS}
+
+
+def test_images_without_answers_and_without_anything_seen_are_counted(root: Path) -> None:
+    set_attributes(root, "rim")
+    with opened(root, "describe.by=template") as workspace:
+        a, b, *_ = workspace.store.images()
+        workspace.store.put_answers([Answer(a.id, "rim", "ribbed", None), Answer(b.id, "rim", "N/A", None)])
+        summary = describe(workspace)
+        assert workspace.store.descriptions() == {a.id: "Rim: ribbed."}
+    assert summary.dropped == (
+        ("descriptions", N_COINS - 2, "the image has no answers"),
+        ("descriptions", 1, "nothing was visible"),
+    )
+
+
+def test_a_description_that_names_its_own_class_is_counted_and_left_as_it_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Scripted(lambda _: "Surely a 1-Euro piece."), monkeypatch)
+    with opened(root) as workspace:
+        summary = describe(workspace)
+        assert set(workspace.store.descriptions().values()) == {"Surely a 1-Euro piece."}
+        first = workspace.store.images()[0].path
+    (notice,) = summary.notices
+    assert notice.code == "description-names-class"
+    assert (
+        notice.message == f"3 of {N_COINS} descriptions name their own class"
+    )  # the other three are 20 cent
+    assert notice.where == f"{first} ('1-euro')"
+    assert "prompts/describe/summary.md" in notice.hint
+
+
+def test_a_synonym_of_the_class_is_a_leak_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "classes.csv").write_text(
+        "class,display_name,synonyms,note\n1_euro,one euro,quid; tein,\n20_cent,20 cent,,\n"
+    )
+    use(Scripted(lambda _: "A Quid."), monkeypatch)
+    with opened(root) as workspace:
+        (notice,) = describe(workspace).notices
+    assert notice.code == "description-names-class"
+
+
+def test_replies_that_are_no_description_are_dropped_with_their_reason(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies: list[Said] = [
+        "A coin.", cut("A coin that"), "I'm sorry, I can't describe it.", "  ", '""', "<think>so</think>A fine coin.",
+    ]  # fmt: skip
+    backend = Scripted(lambda r: replies[order.index(r.subject or "")])
+    use(backend, monkeypatch)
+    with opened(root) as workspace:
+        order = [image.sha256 for image in workspace.store.images()]
+        summary = describe(workspace)
+        assert sorted(workspace.store.descriptions().values()) == ['""', "A coin.", "A fine coin."]
+        backend.say = lambda _: "A real coin."
+        again = describe(workspace, retry_failed=True)
+    assert sorted(summary.dropped) == [
+        ("descriptions", 1, "cut off at max_tokens"),
+        ("descriptions", 1, "empty, or not in the form that was asked for"),
+        ("descriptions", 1, "the model refused"),
+    ]
+    assert (again.done["asked now"], again.done["descriptions"]) == (3, N_COINS)
+
+
+def test_what_stands_beside_the_answers_stands_beside_the_descriptions(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Scripted(lambda _: "A coin.", note="untrained toy model"), monkeypatch)
+    with opened(root) as workspace:
+        extract(workspace, limit=1)  # another model's trial: the answers are still the recorded ones
+        assert describe(workspace).notes == (RECORDED, "untrained toy model")
+    with opened(root, "describe.by=template") as workspace:
+        assert describe(workspace).notes == (RECORDED,)
+
+
+def test_without_answers_a_backend_or_any_reply_the_descriptions_stay(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(root) as workspace:
+        describe(workspace)
+        before = workspace.store.descriptions()
+    with opened(root, 'describe.backend=""') as workspace, pytest.raises(FgvrError) as nobody:
+        describe(workspace)
+    use(Scripted(lambda _: "I'm sorry, I cannot."), monkeypatch)
+    with opened(root) as workspace:
+        with pytest.raises(BackendError) as silent:
+            describe(workspace)
+        workspace.store.put_answers([])
+        with pytest.raises(FgvrError) as unanswered:
+            describe(workspace)
+        assert workspace.store.descriptions() == before
+    codes = [error.value.code for error in (nobody, silent, unanswered)]
+    assert codes == ["no-backend", "nothing-answered", "no-answers"]
+
+
+def test_the_step_stands_on_the_answers_and_the_words_that_are_sent(root: Path) -> None:
+    def fingerprint(*overrides: str) -> str:
+        with opened(root, *overrides) as workspace:
+            return module.fingerprint_of(workspace)
+
+    model, template = fingerprint(), fingerprint("describe.by=template")
+    assert model != template
+    assert fingerprint("describe.backend=other:model") == model
+    assert fingerprint("describe.sentences=2") != model
+    assert fingerprint("describe.by=template", "describe.sentences=2") == template
+    assert fingerprint("domain.superclass=coin") != model
+    prompt = root / "prompts" / "describe" / "summary.md"
+    prompt.write_text(prompt.read_text() + "\nBe brief.")
+    assert fingerprint() != model
+    assert fingerprint("describe.by=template") == template
+    with opened(root) as workspace:
+        answers = workspace.store.answers()
+        answers[1][GENERAL] = "Another coin."
+        workspace.store.put_answers(
+            [Answer(i, n, said, None) for i, a in answers.items() for n, said in a.items()]
+        )
+    assert fingerprint("describe.by=template") != template
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["not visible", "Not visible.", "not clearly visible", "It is not visible in the image", "cannot be seen",
+     "can't be determined", "N/A", "n / a", "unclear", "Unknown.", "-", "?", "", " ", "...", "not applicable",
+     "(not visible)", "They are not shown on this side"],
+)  # fmt: skip
+def test_these_values_say_that_nothing_was_seen(value: str) -> None:
+    assert not is_seen(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["no", "none", "0", "not gold", "not visible on the left, clear on the right", "unusual", "finely notched, unclear",
+     "few stars", "known motif", "clear"],
+)  # fmt: skip
+def test_these_values_are_answers(value: str) -> None:
+    assert is_seen(value)

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fgvr_kit.errors import BackendError, FgvrError
+from fgvr_kit.pipeline import discover as module
+from fgvr_kit.pipeline.discover import discover, snake_case
+from fgvr_kit.types import Attribute
+from tests.pipeline.coins import EXAMPLE, Scripted, cut, make_workspace, opened, use
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A workspace without a list of attributes."""
+    make_workspace(tmp_path)
+    (tmp_path / "attributes.csv").unlink()
+    return tmp_path
+
+
+RIM = {"name": "rim", "question": "How is the rim?"}
+COMPOSED = "What is the rim of the euro coin?"
+
+
+def test_a_model_lists_attributes_and_is_told_no_class(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [RIM, {"name": "Metal Colour", "question": ""}]
+    backend = Scripted(lambda _: json.dumps({"attributes": listed}), note="untrained toy model")
+    use(backend, monkeypatch)
+    with opened(root) as workspace:
+        summary = discover(workspace)
+        assert workspace.attributes() == [
+            Attribute("rim", "How is the rim?"),
+            Attribute("metal_colour", "What is the metal colour of the euro coin?"),
+        ]
+        assert workspace.store.walk()["discover"]["fingerprint"] == module.fingerprint_of(workspace)
+    assert summary.done == {
+        "backend": "scripted:model", "asked now": 1, "already stored": 0, "attributes": 2,
+    }  # fmt: skip
+    assert summary.notes == ("untrained toy model",)
+    (request,) = backend.asked
+    assert "euro coin" in request.prompt.text
+    assert "denomination" in request.prompt.text
+    assert "12 attributes" in request.prompt.text
+    assert "1 euro" not in request.prompt.text
+    assert "20" not in request.prompt.text
+
+
+def test_what_cannot_be_asked_for_is_dropped_and_counted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [
+        RIM, "Rim", "general", "x" * 41, "???", "looks like a 20-cent", {"name": "size", "question": "Is it 1 euro?"},
+        "one too many",
+    ]  # fmt: skip
+    use(Scripted(lambda _: json.dumps(listed)), monkeypatch)
+    with opened(root, "discover.n_attributes=2") as workspace:
+        summary = discover(workspace)
+        assert workspace.attributes() == [
+            Attribute("rim", "How is the rim?"),
+            Attribute("size", "What is the size of the euro coin?"),  # its own question named a class
+        ]
+    assert summary.dropped == (
+        ("attributes", 1, "named twice"),
+        ("attributes", 1, "called 'general', which is the free description"),
+        ("attributes", 1, "named in more than 40 characters"),
+        ("attributes", 1, "without a name"),
+        ("attributes", 1, "naming a class"),
+        ("attributes", 1, "more than were asked for"),
+    )
+
+
+@pytest.mark.parametrize(
+    "said", ["I know of none.", '["1 euro", "20 cent"]', "I'm sorry, I can't do that.", "[]"]
+)
+def test_a_reply_without_a_usable_attribute_changes_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    (root / "attributes.csv").write_text("attribute,question,note\nrim,How is the rim?,mine\n")
+    use(Scripted(lambda _: said), monkeypatch)
+    with opened(root) as workspace:
+        with pytest.raises(BackendError) as caught:
+            discover(workspace, replace=True)
+        assert caught.value.code == "no-attributes-found"
+        assert "discover" not in workspace.store.walk()
+    assert (root / "attributes.csv").read_text().endswith("rim,How is the rim?,mine\n")
+
+
+def test_a_useless_reply_is_asked_for_again_and_a_good_one_is_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = iter(["none", cut('["rim", "st'), '["rim"]'])
+    backend = Scripted(lambda _: next(replies))
+    use(backend, monkeypatch)
+    with opened(root) as workspace:
+        for _ in range(2):
+            with pytest.raises(BackendError, match="no usable attribute"):
+                discover(workspace)
+        discover(workspace)
+        assert discover(workspace, replace=True).done["asked now"] == 0
+        assert workspace.attributes() == [Attribute("rim", COMPOSED)]
+    assert len(backend.asked) == 3
+
+
+def test_a_list_that_is_there_is_kept_and_no_model_is_asked(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "attributes.csv").write_text("attribute,question,note\nrim,How is the rim?,mine\n")
+    backend = Scripted(lambda _: '["stars"]')
+    use(backend, monkeypatch)
+    with opened(root) as workspace:
+        summary = discover(workspace)
+        assert backend.asked == []
+        assert summary.done == {"attributes.csv": "kept", "attributes": 1}
+        (notice,) = summary.notices
+        assert notice.code == "attributes-kept"
+        assert "--replace" in notice.hint
+        assert workspace.store.walk()["discover"]["fingerprint"] == module.fingerprint_of(workspace)
+        discover(workspace, replace=True)
+        assert [a.name for a in workspace.attributes()] == ["stars"]
+
+
+BOTH = [
+    Attribute("rim", "How is the rim?"),
+    Attribute("metal_colour", "What is the metal colour of the euro coin?"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", "# mine\n\nrim: How is the rim?\nMetal colour\n"),
+        ("a.csv", "attribute,question,note\nrim,How is the rim?,\nmetal colour,,\n"),
+        ("a.csv", "\ufeffName;Question\r\nrim;How is the rim?\r\nmetal colour\r\n"),
+        ("a.csv", "note,name\nx,metal_colour\n"),
+        ("a.json", '[{"name": "rim", "question": "How is the rim?"}, "metal colour"]'),
+        ("a.JSON", '{"rim": "How is the rim?", "metal-colour": ""}'),
+    ],
+)
+def test_a_file_brings_the_list_and_no_backend_is_needed(root: Path, name: str, text: str) -> None:
+    (root / name).write_text(text, encoding="utf-8")
+    with opened(root, 'discover.backend=""') as workspace:
+        summary = discover(workspace, from_file=root / name)
+        assert workspace.attributes() == (BOTH if "rim" in text else BOTH[1:])
+        assert summary.done["from"] == str(root / name)
+
+
+def test_the_list_of_the_example_is_taken_over_whole(root: Path) -> None:
+    with opened(root) as workspace:
+        summary = discover(workspace, from_file=EXAMPLE / "attributes.csv")
+        assert summary.dropped == ()
+        ours = [
+            tuple(line.split(",")[:1]) for line in (EXAMPLE / "attributes.csv").read_text().splitlines()[1:]
+        ]
+        assert [(a.name,) for a in workspace.attributes()] == ours
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("missing.txt", None, "attributes-file"),
+        ("a.xlsx", b"PK", "attributes-file"),
+        ("a.txt", "fl\u00fcgel".encode("latin-1"), "attributes-file"),
+        ("a.json", b"[1,", "attributes-file"),
+        ("a.csv", b"colour,of\nred,rim\n", "csv-columns"),
+        ("a.csv", b"", "csv-columns"),
+        ("a.txt", b"# nothing yet\n", "no-attributes-found"),
+        ("a.txt", b"general\n1 euro: Is it?\n", "no-attributes-found"),
+        ("a.json", b"{}", "no-attributes-found"),
+    ],
+)
+def test_a_file_that_brings_nothing_says_why(root: Path, name: str, content: bytes | None, code: str) -> None:
+    if content is not None:
+        (root / name).write_bytes(content)
+    with opened(root) as workspace, pytest.raises(FgvrError) as caught:
+        discover(workspace, from_file=root / name)
+    assert (caught.value.code, caught.value.exit_code) == (code, 2)
+    assert not (root / "attributes.csv").exists()
+
+
+def test_without_a_backend_or_a_recorded_reply_nothing_is_written(root: Path) -> None:
+    with opened(root, 'discover.backend=""') as workspace, pytest.raises(FgvrError) as nobody:
+        discover(workspace)
+    with opened(root) as workspace, pytest.raises(FgvrError) as unrecorded:
+        discover(workspace)
+    assert nobody.value.code == "no-backend"
+    assert unrecorded.value.code == "no-recorded-reply"
+    assert not (root / "attributes.csv").exists()
+
+
+def test_the_step_stands_on_the_words_of_its_prompt_and_on_the_list(root: Path) -> None:
+    (root / "a.txt").write_text("rim\n")
+    with opened(root) as workspace:
+        discover(workspace, from_file=root / "a.txt")
+        before = module.fingerprint_of(workspace)
+    with opened(root, "discover.backend=other:model") as workspace:
+        assert module.fingerprint_of(workspace) == before
+    for override in ("discover.n_attributes=3", "domain.unit=coin", "domain.notes=blurred"):
+        with opened(root, override) as workspace:
+            assert module.fingerprint_of(workspace) != before
+    prompt = root / "prompts" / "discover" / "attributes.md"
+    prompt.write_text(prompt.read_text() + "\nBe brief.")
+    with opened(root) as workspace:
+        assert module.fingerprint_of(workspace) != before
+    (root / "attributes.csv").unlink()
+    with opened(root) as workspace, pytest.raises(FgvrError, match="no attributes"):
+        module.fingerprint_of(workspace)
+
+
+@pytest.mark.parametrize(
+    ("name", "snake"),
+    [
+        ("Wing-Colour", "wing_colour"), ("legCount", "leg_count"), ("RGB value", "rgb_value"),
+        ("possible make (automobile manufacturers)", "possible_make"), ("Flügelfarbe", "flügelfarbe"),
+        ("翅膀 颜色", "翅膀_颜色"), ("(none)", ""), ("  ", ""),
+    ],
+)  # fmt: skip
+def test_names_are_written_alike(name: str, snake: str) -> None:
+    assert snake_case(name) == snake
