@@ -128,6 +128,6 @@ class Ollama(Server):
                              hint=f"a smaller [ollama] concurrency; {_GO_ON}")  # fmt: skip
         if status == 408 or status >= 500 or status < 0:  # -1: an error in place of a reply
             return self.told(BackendError, "backend-failed", f"failed ({status})", why=why,
-                             hint=f"its log tells why, or its queue is full: a smaller concurrency; {_GO_ON}")  # fmt: skip
+                             hint=f"its log tells why, or its queue is full; {_GO_ON}")  # fmt: skip
         return self.told(RequestRejected, "request-rejected", f"rejected the request ({status})", why=why,
                          hint=f"does the model take images? ollama show {self.model}")  # fmt: skip

@@ -43,7 +43,7 @@ def command(
                 if _state(workspace, name) == "done":
                     out.say(f"{name}: done already")
                 else:
-                    out.say(f"{name} ...")
+                    out.say(f"{'train' if name == 'instruct' else name} ...")
                     run()
             _end(out, workspace)
 

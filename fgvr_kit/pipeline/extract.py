@@ -54,7 +54,8 @@ def extract(
     if not answers:
         raise nothing_answered(backend, asked, dropped)
     is_whole = len(chosen) == len(images)
-    if is_whole or "extract" not in store.walk():
+    stands = "extract" in store.walk()
+    if is_whole or not stands:
         store.put_answers(answers)
     done: dict[str, Any] = {"backend": backend.spec, "images": len(chosen)}
     if not is_whole:
@@ -64,7 +65,7 @@ def extract(
         "of": len(chosen) * (len(attributes) + 1),
         "asked now": asked.n_new, "already stored": asked.n_stored,
     }  # fmt: skip
-    notices = [*notices_of(asked, retry_failed), *_limited(len(chosen), len(images))]
+    notices = [*notices_of(asked, retry_failed), *_limited(len(chosen), len(images), stands)]
     rows = tuple(("answers", n, reason) for reason, n in dropped.most_common())
     summary = Summary("extract", done, rows, notes_of(asked), tuple(notices))
     if is_whole:
@@ -182,11 +183,14 @@ def notices_of(asked: Asked, retried: bool) -> Iterable[Notice]:
             why=error.message,
             hint=f"{error.hint}; the same command asks them, and only them, again",
         )
-    if failed := sum(row is not None and row["outcome"] not in USABLE for row in asked.rows.values()):
+    failed = Counter(row["outcome"] for row in asked.rows.values() if row and row["outcome"] not in USABLE)
+    if failed:
+        again = "try another model" if retried else "--retry-failed asks them again; or try another model"
         yield Notice(
-            f"{failed} replies hold no answer",
+            f"{failed.total()} replies hold no answer",
             code="replies-unusable",
-            hint="try another model, or a larger max_tokens" if retried else "--retry-failed asks them again",
+            why="; ".join(f"{n} times {REASONS[outcome]}" for outcome, n in failed.most_common()),
+            hint="a larger max_tokens asks anew" if failed.most_common(1)[0][0] == "cut_off" else again,
         )
 
 
@@ -200,10 +204,11 @@ def nothing_answered(backend: Backend, asked: Asked, dropped: Counter[str]) -> B
     )
 
 
-def _limited(n: int, n_all: int) -> Iterable[Notice]:
+def _limited(n: int, n_all: int, stands: bool) -> Iterable[Notice]:
     if n < n_all:
         yield Notice(
             f"only the first {n} of {n_all} images were looked at",
             code="extract-limited",
+            why="the answers of the last complete run stay in force" if stands else None,
             hint="without --limit the others follow; what is stored is not asked again",
         )

@@ -225,7 +225,7 @@ class Run:
         seconds: float,
     ) -> Summary:
         steps = self.workspace.store.steps(folder.name)
-        notes = [vlm.note] if vlm.note else []
+        notes = [f"{vlm.name}: {vlm.note}"] if vlm.note else []
         if used.batch < asked.batch:
             notes.append(f"stage {stage}: a batch is all {used.batch} examples, not {asked.batch}")
         notices = []

@@ -77,7 +77,7 @@ def test_a_summary_tells_what_was_done_and_what_it_rests_on(
     assert (align.step, align.done["examples"], align.done["steps"], align.dropped) == ("align", 12, 3, ())
     assert (instruct.done["examples"], instruct.done["steps"]) == (24, 3)
     assert align.done["trainable parameters"] > 0
-    assert "untrained toy model" in align.notes
+    assert "toy-vlm: untrained toy model" in align.notes
     assert [notice.code for notice in align.notices] == ["few-steps"]
 
 
