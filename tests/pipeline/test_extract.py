@@ -197,6 +197,7 @@ def test_a_limited_try_of_another_model_leaves_complete_answers_alone(
         use(Scripted(plain), monkeypatch)
         summary = extract(workspace, limit=1)
         assert (summary.done["answers"], summary.done["asked now"]) == (14, 14)
+        assert [n.why for n in summary.notices] == ["the answers of the last complete run stay in force"]
         assert workspace.store.answers() == before
 
 
@@ -239,7 +240,11 @@ def test_failed_replies_are_asked_again_on_request_only(root: Path, monkeypatch:
     backend = Scripted(lambda r: cut("so") if r.attribute == "rim" else "A coin.")
     use(backend, monkeypatch)
     with opened(root) as workspace:
-        extract(workspace)
+        (notice,) = extract(workspace).notices
+        assert (notice.why, notice.hint) == (
+            f"{N_COINS} times cut off at max_tokens",
+            "a larger max_tokens asks anew",
+        )
         backend.say = lambda _: "ribbed"
         assert extract(workspace).done["asked now"] == 0
         summary = extract(workspace, retry_failed=True)
