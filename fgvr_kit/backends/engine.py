@@ -84,7 +84,10 @@ def ask(
     keys = {request: reply_key(backend, request) for request in requests}
     stored = store.replies(list(dict.fromkeys(keys.values())))
     usable = {key for key, row in stored.items() if not retry_failed or row["outcome"] in USABLE}
-    missing = {key: request for request, key in keys.items() if key not in usable}
+    missing: dict[str, Request] = {}
+    for request, key in keys.items():
+        if key not in usable:
+            missing.setdefault(key, request)
     run = _Run(backend, store, judge)
     total = len(set(keys.values()))
     with progress.task(what, total, done=total - len(missing)) as task:

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fgvr_kit import toy
+from fgvr_kit.backends.base import Backend, ImageRef
+from fgvr_kit.backends.engine import ask
+from fgvr_kit.errors import BackendRefused, RequestRejected
+from fgvr_kit.store import Store
+from tests.backends.contract import opened, question, say
+
+
+def toy_backend(folder: Path, spec: str = "transformers:toy-vlm", **more: Any) -> Backend:
+    return opened(spec, folder, transformers={"device": "cpu", **more})
+
+
+def test_what_an_untrained_model_says_is_marked(toy_vlm_path: Path, store: Store, tmp_path: Path) -> None:
+    row = ask(toy_backend(tmp_path), [question(1)], store).row(question(1))
+    assert row is not None
+    assert (row["model"], row["note"]) == ("toy-vlm", toy.NOTE)
+
+
+def test_a_folder_is_found_from_the_workspace_and_known_by_its_weights(
+    toy_vlm_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models" / "mine"
+    folder.mkdir(parents=True)
+    for file in toy_vlm_path.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    backend = toy_backend(tmp_path, "transformers:models/mine")
+    reply = say(backend, question(1))[0]
+    assert (reply.model, reply.note) == ("models/mine", toy.NOTE)
+    assert reply.text == say(toy_backend(tmp_path), question(1))[0].text
+    before = backend.conditions["weights"]
+    assert toy_backend(tmp_path, "transformers:models/mine").conditions["weights"] == before
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert toy_backend(tmp_path, "transformers:models/mine").conditions["weights"] != before
+    assert str(tmp_path) not in json.dumps(backend.conditions)
+
+
+def test_requests_of_unequal_length_keep_their_places(toy_vlm_path: Path, tmp_path: Path) -> None:
+    backend = toy_backend(tmp_path)
+    requests = [question(n, max_tokens=tokens) for n, tokens in enumerate((2, 5, 2, 5))]
+    assert [r.output_tokens for r in say(backend, *requests)] == [2, 5, 2, 5]
+    assert say(backend, *requests) == [say(backend, request)[0] for request in requests]
+
+
+def test_what_it_cannot_do_concerns_that_request_alone(toy_vlm_path: Path, tmp_path: Path) -> None:
+    gone = question(1, images=(ImageRef(tmp_path / "gone.png", "7" * 64),))
+    replies = asyncio.run(toy_backend(tmp_path).reply([gone, question(2, temperature=0.7), question(3)]))
+    assert [type(reply).__name__ for reply in replies] == ["RequestRejected", "RequestRejected", "Response"]
+    assert [r.code for r in replies if isinstance(r, RequestRejected)] == [
+        "image-unreadable", "temperature-unsupported",
+    ]  # fmt: skip
+
+
+def test_a_batch_too_large_for_the_gpu_is_halved(
+    toy_vlm_path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from fgvr_kit.families.base import Generated, Vlm
+
+    sizes: list[int] = []
+    fits = 2
+
+    def generate(_: Vlm, asks: Sequence[Any], *, max_new_tokens: int) -> list[Generated]:
+        sizes.append(len(asks))
+        if len(asks) > fits:
+            raise torch.OutOfMemoryError
+        return [Generated(ask.text, "stop", 3, 1) for ask in asks]
+
+    monkeypatch.setattr(Vlm, "generate", generate)
+    requests = [question(n) for n in range(5)]
+    asked = ask(toy_backend(tmp_path), requests, store)
+    assert [row["text"] for r in requests if (row := asked.row(r))] == [r.prompt.text for r in requests]
+    assert sizes == [5, 2, 3, 1, 2]
+    fits = 0
+    with pytest.raises(BackendRefused) as caught:
+        ask(toy_backend(tmp_path), [question(9)], store)
+    assert caught.value.code == "backend-memory"
+
+
+def test_a_run_that_is_all_stored_loads_no_torch(toy_vlm_path: Path, store: Store, tmp_path: Path) -> None:
+    ask(toy_backend(tmp_path), [question(1)], store)
+    script = (
+        "import sys; from pathlib import Path; from fgvr_kit.store import Store\n"
+        "from fgvr_kit.backends.engine import ask; from tests.backends.contract import opened, question\n"
+        "b = opened('transformers:toy-vlm', Path(sys.argv[1]), transformers={'device': 'cpu'})\n"
+        "with Store(Path(sys.argv[2])) as store: asked = ask(b, [question(1)], store)\n"
+        "print(asked.n_new, asked.n_stored, [m for m in ('torch', 'transformers', 'openai') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(store.path)],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stdout.strip() == "0 1 []"
