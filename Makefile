@@ -5,9 +5,6 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   ?= demo
 
-# Two busy thread pools on few cores cost more than they bring.
-export OMP_NUM_THREADS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-
 .PHONY: help demo test lint bench clean
 help:
 	@echo "make demo   the whole walk on real photographs: offline, on a CPU, in minutes"

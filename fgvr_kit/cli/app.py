@@ -13,7 +13,6 @@ from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, Workspace
 from fgvr_kit.cli.output import fail
 from fgvr_kit.errors import FgvrError
 
-
 _ORDER = ("init", "attributes", "mine", "train", "eval", "status", "settings", "replies", "demo")
 
 

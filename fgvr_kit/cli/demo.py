@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,7 @@ def command(
     from fgvr_kit.workspace import Workspace
 
     note_command(None, json, verbose, set_)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch; more threads slow models as small as these
     with Output("demo") as out:
         _init(out, folder, backend)
         with Workspace.find(folder, ROOT.overrides) as workspace:

@@ -81,6 +81,8 @@ def build_vlm(folder: Path) -> Path:
     model.generation_config.bos_token_id = tokenizer.bos_token_id
     model.generation_config.eos_token_id = _stop_ids(tokenizer)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
+    # Random weights never choose to stop, and a reply that is cut off is no answer.
+    model.generation_config.exponential_decay_length_penalty = (6, 1.7)
     was_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # the library does not print
     model.save_pretrained(folder)

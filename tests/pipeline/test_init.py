@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -176,7 +175,7 @@ def test_a_workspace_of_another_folder_is_left_alone(tmp_path: Path) -> None:
 def test_a_killed_init_can_be_run_again(tmp_path: Path) -> None:
     folder = class_folders(tmp_path / "pests", {"bee": 2, "wasp": 2})
     init(folder, tmp_path)
-    os.remove(tmp_path / "classes.csv")
+    (tmp_path / "classes.csv").unlink()
     (tmp_path / ".fgvr" / "fgvr.db").unlink()
     assert init(folder, tmp_path).done["images"] == 4
 
