@@ -57,7 +57,10 @@ _Row = tuple[str, str, Callable[[], str], Callable[[], str]]
 
 def _walk(workspace: Workspace) -> list[_Row]:
     store = workspace.store
-    recipe = plugins.load("recipes", workspace.settings.train.recipe)
+    settings = workspace.settings
+    recipe = plugins.load("recipes", settings.train.recipe)
+    by_template = settings.describe.by == "template"
+    describing = _asking("attributes describe", "nobody" if by_template else settings.describe.backend)
 
     def stage(name: str) -> Callable[[], str]:
         return lambda: str(recipe.stage_fingerprints(workspace)[name])
@@ -71,31 +74,36 @@ def _walk(workspace: Workspace) -> list[_Row]:
         ),
         (
             "discover",
-            "fgvr-kit attributes discover",
+            _asking("attributes", settings.discover.backend),
             lambda: discover.fingerprint_of(workspace),
             lambda: f"{_n_attributes(workspace)} attributes",
         ),
         (
             "extract",
-            "fgvr-kit attributes extract",
+            _asking("attributes extract", settings.extract.backend),
             lambda: extract.fingerprint_of(workspace),
             lambda: f"{store.count('answers'):,} answers",
         ),
         (
             "describe",
-            "fgvr-kit attributes describe",
+            describing,
             lambda: describe.fingerprint_of(workspace),
             lambda: f"{store.count('descriptions'):,} descriptions",
         ),
         (
             "mine",
-            "fgvr-kit mine",
+            _with_model("mine", settings.mine.model, "ViT-L-14:laion2b_s32b_b82k"),
             lambda: mine.fingerprint_of(workspace),
             lambda: f"{store.count('negatives'):,} negatives, {store.count('options'):,} options",
         ),
     ]
     rows += [
-        (name, "fgvr-kit train", stage(name), lambda name=name: _told_of_stage(workspace, name))  # type: ignore[misc]
+        (
+            name,
+            _with_model("train", settings.train.model, "HuggingFaceM4/idefics2-8b"),
+            stage(name),
+            lambda name=name: _told_of_stage(workspace, name),
+        )  # type: ignore[misc]
         for name in recipe.STAGES
     ]
     rows.append(
@@ -109,6 +117,16 @@ def _walk(workspace: Workspace) -> list[_Row]:
         )
     )
     return rows
+
+
+def _asking(command: str, backend: str) -> str:
+    return f"fgvr-kit {command}" + (
+        "" if backend else " --backend openai:MODEL   (or ollama:MODEL, transformers:ID)"
+    )
+
+
+def _with_model(command: str, model: str, example: str) -> str:
+    return f"fgvr-kit {command}" + ("" if model else f" --model MODEL   (such as {example})")
 
 
 def _n_attributes(workspace: Workspace) -> int:

@@ -171,6 +171,7 @@ class _Run:
             seconds = (time.monotonic() - started) / len(waiting)
             again = self._keep(waiting, replies, seconds, task)
             if not again:
+                pace.speed_up()
                 return
             error = next(iter(again.values()))
             wait = self._next_wait(error, tries)
@@ -302,6 +303,10 @@ class _Pace:
 
     def leave(self) -> None:
         self.running -= 1
+        self.freed.set()
+
+    def speed_up(self) -> None:
+        """A batch was answered: one more in flight after as many of them as there are in flight."""
         self.limit = min(float(self.most), self.limit + 1 / self.limit)
         self.freed.set()
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fgvr_kit.cli.opened import suggest_next
 from fgvr_kit.cli.options import ROOT, JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
 from fgvr_kit.cli.output import Output
 
@@ -34,9 +35,12 @@ def command(
     Example: fgvr-kit init pests/ --superclass 'pest insect' --unit species
     """
     from fgvr_kit.pipeline.init import init
+    from fgvr_kit.workspace import Workspace
 
     note_command(workspace, json, verbose, set_)
     chosen = [f"domain.{key}={value}" for key, value in (("superclass", superclass), ("unit", unit)) if value]
     with Output("init") as out:
-        out.summary(init(images, ROOT.workspace or Path.cwd(), [*ROOT.overrides, *chosen], out.progress))
-        out.next.append("fgvr-kit attributes --backend openai:MODEL   (or ollama:MODEL, transformers:PATH)")
+        root = ROOT.workspace or Path.cwd()
+        out.summary(init(images, root, [*ROOT.overrides, *chosen], out.progress))
+        with Workspace.find(root) as opened:
+            suggest_next(out, opened)

@@ -20,17 +20,18 @@ def opened(
 ) -> Iterator[tuple[Output, Workspace]]:
     """The command's output and its workspace, closed at the end.
 
-    choices: "section.key" -> what a flag said, or None. They win over --set. A choice that fgvr.toml has no
-    value for yet is written there, so that the next command (and status) need not be told again.
+    choices: "section.key" -> what a flag said, or None. They win over --set. When the command has succeeded, a
+    choice that fgvr.toml has no value for yet is written there, so that the next command (and status) need not
+    be told again.
     """
     from fgvr_kit.workspace import Workspace
 
     chosen = {key: value for key, value in (choices or {}).items() if value}
     overrides = [*ROOT.overrides, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
     with Output(command) as out, Workspace.find(ROOT.workspace, overrides) as workspace:
+        yield out, workspace
         if kept := workspace.keep(chosen):
             out.say("kept in fgvr.toml: " + ", ".join(kept))
-        yield out, workspace
 
 
 def suggest_next(out: Output, workspace: Workspace) -> None:

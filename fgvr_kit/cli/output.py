@@ -206,6 +206,8 @@ def _configure_logging(verbose: int) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     logging.getLogger("fgvr_kit").setLevel(level)
     if not verbose:
+        for library in ("HF_HUB_VERBOSITY", "TRANSFORMERS_VERBOSITY"):  # read when they are imported
+            os.environ.setdefault(library, "error")
         # What transformers and peft are about to rename, and which kernel of bitsandbytes a CPU has not.
         warnings.simplefilter("ignore", FutureWarning)
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
