@@ -86,7 +86,10 @@ def test_equal_requests_share_one_call(store: Store) -> None:
     first, twin = question(1), question(1, subject="6" * 64, attribute="another")
     asked = ask(backend, [first, first, twin], store)
     assert backend.batches == [["Question 1?"]]
-    assert asked.row(first) == asked.row(twin)
+    row = asked.row(first)
+    assert row is not None
+    assert row == asked.row(twin)
+    assert row["subject"] == first.subject
     assert (asked.n_new, asked.n_stored) == (1, 0)
 
 
@@ -303,20 +306,66 @@ def test_retry_after_is_waited_for(store: Store, tmp_path: Path) -> None:
     assert arrived[1] - arrived[0] >= 0.3
 
 
-def test_too_many_requests_halves_what_is_in_flight(store: Store, tmp_path: Path) -> None:
-    busy: list[int] = []
-
+def test_a_burst_of_too_many_requests_loses_nothing(store: Store, tmp_path: Path) -> None:
     def plan(n: int, _: Call) -> Say | Raw:
-        busy.append(server.running)
-        time.sleep(0.03)
-        return Raw(429, headers={"Retry-After": "0.1"}) if n < 8 else Say()
+        return Raw(429, headers={"Retry-After": "0.05"}) if n < 8 else Say()
 
     with FakeServer("openai", plan) as server:
         asked = ask(openai(server, tmp_path, concurrency=8), [question(n) for n in range(24)], store)
     assert (asked.n_new, asked.failures, len(server.calls)) == (24, {}, 32)
-    assert max(busy[:8]) == 8
-    assert max(busy[8:13]) <= 5  # half of them, and one more once a round of answers has come
-    assert max(busy[13:]) > 4
+
+
+def test_a_run_slows_down_after_too_many_requests_and_recovers(store: Store) -> None:
+    busy: list[int] = []
+
+    class Crowded(Scripted):
+        running = 0
+
+        async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
+            self.running += 1
+            busy.append(self.running)
+            is_early = len(busy) <= 8
+            await asyncio.sleep(0.005)
+            self.running -= 1
+            return [error("rate-limited", after=0.01) if is_early else said()]
+
+    backend = Crowded(lambda _: said())
+    backend.concurrency = 8
+    assert ask(backend, [question(n) for n in range(80)], store).n_new == 80
+    assert (max(busy[:8]), max(busy[8:16]), max(busy[-20:])) == (8, 5, 8)
+
+
+def test_too_many_requests_halves_what_is_in_flight_and_answers_raise_it_again() -> None:
+    async def in_flight(pace: Any) -> int:
+        """How many of ten batches start at once."""
+        waiting = [asyncio.create_task(pace.enter()) for _ in range(10)]
+        await asyncio.sleep(0.05)
+        n: int = pace.running
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for _ in range(n):
+            pace.leave()
+        return n
+
+    async def seen() -> list[int]:
+        pace = engine._Pace(8)
+        found = [await in_flight(pace)]
+        for _ in range(8):  # all that were in flight are told so: that counts once
+            pace.slow_down(0.01)
+        found.append(await in_flight(pace))
+        for _ in range(5):
+            pace.speed_up()
+        found.append(await in_flight(pace))
+        for _ in range(4):  # never fewer than one
+            pace.slow_down(0.01)
+            await asyncio.sleep(0.02)
+        found.append(await in_flight(pace))
+        for _ in range(100):  # never more than the settings say
+            pace.speed_up()
+        return [*found, await in_flight(pace)]
+
+    assert asyncio.run(seen()) == [8, 4, 5, 1, 8]
 
 
 def test_a_server_that_asks_for_more_patience_than_there_is_stops_the_run(
