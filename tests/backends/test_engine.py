@@ -332,7 +332,7 @@ def test_a_run_slows_down_after_too_many_requests_and_recovers(store: Store) -> 
     backend = Crowded(lambda _: said())
     backend.concurrency = 8
     assert ask(backend, [question(n) for n in range(80)], store).n_new == 80
-    assert (max(busy[:8]), max(busy[8:12]), max(busy[-20:])) == (8, 4, 8)
+    assert (max(busy[:8]), max(busy[8:16]), max(busy[-20:])) == (8, 4, 8)
 
 
 def test_too_many_requests_halves_what_is_in_flight_and_answers_raise_it_again() -> None:
