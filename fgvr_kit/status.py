@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from fgvr_kit import plugins
@@ -97,14 +98,9 @@ def _walk(workspace: Workspace) -> list[_Row]:
             lambda: f"{store.count('negatives'):,} negatives, {store.count('options'):,} options",
         ),
     ]
+    training = _with_model("train", settings.train.model, "HuggingFaceM4/idefics2-8b")
     rows += [
-        (
-            name,
-            _with_model("train", settings.train.model, "HuggingFaceM4/idefics2-8b"),
-            stage(name),
-            lambda name=name: _told_of_stage(workspace, name),
-        )  # type: ignore[misc]
-        for name in recipe.STAGES
+        (name, training, stage(name), partial(_told_of_stage, workspace, name)) for name in recipe.STAGES
     ]
     rows.append(
         (
