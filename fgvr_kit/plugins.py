@@ -17,7 +17,7 @@ from fgvr_kit.errors import MissingExtra, PluginError
 
 Room = Literal["backends", "families", "recipes"]
 
-_NOT_PLUGINS = {"base", "engine", "parse", "sequences", "turns", "weights"}
+_NOT_PLUGINS = {"base", "engine", "pace", "parse", "sequences", "turns", "weights"}
 _WORDS = {"backends": "backend", "families": "family", "recipes": "recipe"}
 _EXTRAS = {"trl": "rl"}  # every other third-party import belongs to [local]
 

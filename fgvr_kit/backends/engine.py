@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fgvr_kit.backends.base import Backend, Request, Response
+from fgvr_kit.backends.pace import Pace
 from fgvr_kit.errors import BackendError, BackendRefused
 from fgvr_kit.progress import SILENT, Progress, Task
 from fgvr_kit.store import Store
@@ -141,7 +142,7 @@ class _Run:
     async def answer(self, missing: list[tuple[str, Request]], task: Task) -> None:
         size = max(1, self.backend.batch_size)
         batches = [missing[start : start + size] for start in range(0, len(missing), size)]
-        pace = _Pace(min(max(1, self.backend.concurrency), len(batches)))
+        pace = Pace(min(max(1, self.backend.concurrency), len(batches)))
         queue = iter(batches)
         try:
             async with asyncio.TaskGroup() as group:
@@ -153,11 +154,11 @@ class _Run:
         finally:
             await self.backend.aclose()
 
-    async def _work(self, queue: Iterator[list[tuple[str, Request]]], pace: _Pace, task: Task) -> None:
+    async def _work(self, queue: Iterator[list[tuple[str, Request]]], pace: Pace, task: Task) -> None:
         for batch in queue:
             await self._batch(dict(batch), pace, task)
 
-    async def _batch(self, waiting: dict[str, Request], pace: _Pace, task: Task) -> None:
+    async def _batch(self, waiting: dict[str, Request], pace: Pace, task: Task) -> None:
         """Ask until each request has a row or is given up."""
         tries = 0
         while waiting:
@@ -277,42 +278,3 @@ class _Run:
         self.failures[reason] = self.failures.get(reason, 0) + 1
         self.errors.setdefault(reason, error)
         task.advance(1, note=reason)
-
-
-class _Pace:
-    """How many batches are in flight: halved by "too many requests", raised by one a round of answers."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.limit = float(most)
-        self.running = 0
-        self.resume_at = 0.0
-        self.freed = asyncio.Event()
-
-    async def enter(self) -> None:
-        while True:
-            pause = self.resume_at - time.monotonic()
-            if pause > 0:
-                await asyncio.sleep(pause)
-            elif self.running >= int(self.limit):
-                self.freed.clear()
-                await self.freed.wait()
-            else:
-                self.running += 1
-                return
-
-    def leave(self) -> None:
-        self.running -= 1
-        self.freed.set()
-
-    def speed_up(self) -> None:
-        """A batch was answered: one more in flight after as many of them as there are in flight."""
-        self.limit = min(float(self.most), self.limit + 1 / self.limit)
-        self.freed.set()
-
-    def slow_down(self, seconds: float) -> None:
-        """Nothing starts for that long, and then half as many."""
-        now = time.monotonic()
-        if now >= self.resume_at:  # the other batches in flight are told the same: one halving for all
-            self.limit = max(1.0, self.limit / 2)
-        self.resume_at = max(self.resume_at, now + seconds)

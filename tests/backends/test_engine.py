@@ -19,6 +19,7 @@ import pytest
 from fgvr_kit.backends import engine
 from fgvr_kit.backends.base import Backend, ImageRef, Request, Response, open_backend
 from fgvr_kit.backends.engine import ask, reply_key
+from fgvr_kit.backends.pace import Pace
 from fgvr_kit.errors import BackendError, BackendRefused, PluginError, RequestRejected, SettingsError
 from fgvr_kit.settings import Settings
 from fgvr_kit.store import Store
@@ -349,7 +350,7 @@ def test_too_many_requests_halves_what_is_in_flight_and_answers_raise_it_again()
         return n
 
     async def seen() -> list[int]:
-        pace = engine._Pace(8)
+        pace = Pace(8)
         found = [await in_flight(pace)]
         for _ in range(8):  # all that were in flight are told so: that counts once
             pace.slow_down(0.01)
