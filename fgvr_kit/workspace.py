@@ -5,13 +5,12 @@ fgvr.toml  classes.csv  attributes.csv  prompts/  .fgvr/fgvr.db  .fgvr/runs/
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from fgvr_kit import settings as settings_module
+from fgvr_kit.edited import read_csv, write_text
 from fgvr_kit.errors import DatasetError, WorkspaceError
 from fgvr_kit.prompts import Prompts
 from fgvr_kit.settings import FILE_NAME, Settings
@@ -135,6 +134,7 @@ class Workspace:
                 where=str(self.root / "classes.csv"),
                 hint="fgvr-kit init adds the rows that are missing",
             )
+        _refuse_same_names(list(found.values()), str(self.root / "classes.csv"))
         return dict(sorted(found.items()))
 
     def attributes(self) -> list[Attribute]:
@@ -164,17 +164,23 @@ class Workspace:
                 where=str(self.root),
                 hint=f"fgvr-kit init {self.settings.dataset.path} writes it again",
             )
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if missing := [c for c in columns[:2] if c not in (reader.fieldnames or ())]:
-                raise DatasetError(
-                    f"{name} has no column {missing[0]!r}",
-                    code="csv-columns",
-                    where=str(path),
-                    why=f"its first line is {','.join(reader.fieldnames or ())!r}",
-                    hint=f"the first line must be {','.join(columns)}",
-                )
-            return [{c: (row.get(c) or "") for c in columns} for row in reader]
+        found, rows = read_csv(path, columns[:2])
+        return [{c: row.get(c, "") for c in (*columns, *found)} for row in rows]
+
+
+def _refuse_same_names(classes: Sequence[ImageClass], where: str) -> None:
+    """Two classes under one name in a question: it could not be answered."""
+    shown: dict[str, ImageClass] = {}
+    for image_class in classes:
+        name = " ".join(image_class.display_name.casefold().split())
+        if other := shown.get(name):
+            raise DatasetError(
+                f"the classes {other.name!r} and {image_class.name!r} are both shown as {image_class.display_name!r}",
+                code="classes-same-name",
+                where=where,
+                hint="give one another display_name; or put their images into one folder and run fgvr-kit init again",
+            )
+        shown[name] = image_class
 
 
 def check_attributes(attributes: Sequence[Attribute], where: str) -> None:
@@ -192,19 +198,3 @@ def check_attributes(attributes: Sequence[Attribute], where: str) -> None:
     )
     if problem:
         raise DatasetError(problem, code="attributes-unusable", where=where, hint="edit the list")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file at once, so that a kill leaves the old one or the new one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV that people edit."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

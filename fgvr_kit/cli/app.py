@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ from fgvr_kit.cli.output import fail
 from fgvr_kit.errors import FgvrError
 
 _ORDER = ("init", "attributes", "mine", "train", "eval", "status", "settings", "replies", "demo")
+
+_OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 class Door(typer.core.TyperGroup):
@@ -29,6 +32,17 @@ class Door(typer.core.TyperGroup):
         except FgvrError as error:
             fail(ctx.invoked_subcommand or "status", error)
             raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK:
+                raise
+            told = FgvrError(
+                f"cannot write or read: {error.strerror}",
+                code="disk",
+                where=str(error.filename or ""),
+                hint="make room or give yourself the right to write there; the same command goes on",
+            )
+            fail(ctx.invoked_subcommand or "status", told)
+            raise typer.Exit(told.exit_code) from error
         except KeyboardInterrupt:
             typer.echo(
                 "interrupted: what was finished is kept; the same command goes on from there", err=True

@@ -56,6 +56,7 @@ def _init(out: Output, folder: Path, backend: str | None) -> None:
 
     from fgvr_kit import shipped
     from fgvr_kit.pipeline.init import init
+    from fgvr_kit.settings import FILE_NAME
 
     example = shipped.folder("examples") / EXAMPLE
     chosen = tomllib.loads((example / "demo.toml").read_text(encoding="utf-8"))
@@ -65,7 +66,8 @@ def _init(out: Output, folder: Path, backend: str | None) -> None:
     overrides = [
         f"{section}.{key}={_toml(value)}" for section, keys in chosen.items() for key, value in keys.items()
     ]
-    out.summary(init(example, folder, overrides, out.progress))
+    is_new = not (folder / FILE_NAME).is_file()
+    out.summary(init(example, folder, overrides if is_new else [], out.progress))
 
 
 def _toml(value: object) -> str:

@@ -22,6 +22,9 @@ def command(
         str | None,
         typer.Option(help="What one class is called: 'species', 'denomination'.", show_default=False),
     ] = None,
+    resplit: Annotated[
+        bool, typer.Option("--resplit", help="Draw the split anew: images move between training and test.")
+    ] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = 0,
@@ -41,6 +44,6 @@ def command(
     chosen = [f"domain.{key}={value}" for key, value in (("superclass", superclass), ("unit", unit)) if value]
     with Output("init") as out:
         root = ROOT.workspace or Path.cwd()
-        out.summary(init(images, root, [*ROOT.overrides, *chosen], out.progress))
+        out.summary(init(images, root, [*ROOT.overrides, *chosen], out.progress, resplit=resplit))
         with Workspace.find(root) as opened:
             suggest_next(out, opened)

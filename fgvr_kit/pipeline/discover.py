@@ -16,13 +16,14 @@ from typing import Any
 from fgvr_kit.backends import parse
 from fgvr_kit.backends.base import Request, first_line, open_backend
 from fgvr_kit.backends.engine import USABLE, ask
+from fgvr_kit.edited import write_csv
 from fgvr_kit.errors import BackendError, DatasetError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.pipeline.leaks import NameFinder, finder
 from fgvr_kit.pipeline.listed import read_attributes
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import GENERAL, Attribute, Notice, Summary
-from fgvr_kit.workspace import ATTRIBUTE_COLUMNS, Workspace, write_csv
+from fgvr_kit.workspace import ATTRIBUTE_COLUMNS, Workspace
 
 PROMPT = "discover/attributes"
 TOKENS_EACH = 80  # of one attribute with its question, generously

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import unicodedata
@@ -16,21 +15,30 @@ from fgvr_kit import settings as settings_module
 from fgvr_kit import shipped
 from fgvr_kit.dataset.folder import Layout, find_layout, scan
 from fgvr_kit.dataset.splits import assign_splits
+from fgvr_kit.edited import read_csv, write_csv, write_text
 from fgvr_kit.errors import DatasetError, WorkspaceError
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import FILE_NAME
 from fgvr_kit.types import SPLITS, Notice, ScannedImage, Skipped, Split, Summary
-from fgvr_kit.workspace import CLASS_COLUMNS, Workspace, write_csv, write_text
+from fgvr_kit.workspace import CLASS_COLUMNS, Workspace
 
 MOST_FILES_NAMED = 100
 """Files left out that a summary names one by one; `fgvr-kit status --skipped` names all of them."""
 
 
-def init(folder: Path, root: Path, overrides: Sequence[str] = (), progress: Progress = SILENT) -> Summary:
+def init(
+    folder: Path,
+    root: Path,
+    overrides: Sequence[str] = (),
+    progress: Progress = SILENT,
+    *,
+    resplit: bool = False,
+) -> Summary:
     """Make (or bring up to date) the workspace at root for the images in folder.
 
     overrides: "section.key=value" pairs that are written into a new fgvr.toml. Files that people edit are
-    written once; classes.csv gains rows for new classes. The stored split of an image never changes.
+    written once; classes.csv gains rows for new classes. The stored split of an image never changes, unless
+    resplit, which draws it anew.
     Raises DatasetError when the folder is not usable, WorkspaceError when root lies inside it or belongs to
     another folder. Nothing is written before the folder has been read to its end.
     """
@@ -50,8 +58,18 @@ def init(folder: Path, root: Path, overrides: Sequence[str] = (), progress: Prog
     layout = find_layout(folder) if folder.is_dir() else "classes"
     known = _known_images(root)
     images, skipped = scan(folder, layout, {i.path: i for i in known}, progress)
-    images, notices = _split(images, layout, settings.dataset, {i.sha256: i.split for i in known if i.split})
+    stored = {} if resplit else {i.sha256: i.split for i in known if i.split}
+    images, notices = _split(images, layout, settings.dataset, stored)
     _refuse_unusable(images, skipped, folder)
+    if overrides and not is_new:
+        notices.append(
+            Notice(
+                f"fgvr.toml is there already and was kept, without {', '.join(overrides)}",
+                code="settings-kept",
+                where=str(file),
+                hint="edit it",
+            )
+        )
     if is_new:
         root.mkdir(parents=True, exist_ok=True)
         _write_settings(file, folder, root, overrides)
@@ -192,12 +210,7 @@ def _write_classes(path: Path, images: Sequence[ScannedImage]) -> None:
     if not path.is_file():
         write_csv(path, CLASS_COLUMNS, ([name, display_name(name), "", ""] for name in names))
         return
-    text = path.read_text(encoding="utf-8-sig")
-
-    rows = list(csv.DictReader(text.splitlines()))
-    if not rows or "class" not in rows[0]:
-        return  # Workspace.classes() tells the user what is wrong with it
-    columns = list(rows[0])
+    columns, rows = read_csv(path, CLASS_COLUMNS[:2])
     have = {row["class"] for row in rows}
     if new := [name for name in names if name not in have]:
         added = [{"class": name, "display_name": display_name(name)} for name in new]

@@ -234,3 +234,39 @@ def test_a_word_that_is_no_command(shell: Shell) -> None:
     result = shell("trian")
     assert result.code == 2
     assert "train" in result.err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_classes_csv_saved_by_a_spreadsheet_is_read(shell: Shell, pests: Path, encoding: str) -> None:
+    shell("init", "pests")
+    text = "class;display_name;synonyms;note\r\nbee;Große Biene;Apis;\r\nwasp;Wespe;;\r\n"
+    (shell.cwd / "classes.csv").write_bytes(text.encode(encoding))
+    assert shell("init", "pests").code == 0  # adds the row that is missing
+    from fgvr_kit.workspace import Workspace
+
+    with Workspace(shell.cwd) as workspace:
+        shown = {name: c.display_name for name, c in workspace.classes().items()}
+    assert shown == {"ant": "ant", "bee": "Große Biene", "wasp": "Wespe"}
+
+
+def test_classes_csv_in_another_encoding(shell: Shell, pests: Path) -> None:
+    shell("init", "pests")
+    (shell.cwd / "classes.csv").write_bytes("class,display_name\nbee,Große Biene\n".encode("cp1252"))
+    check(shell, ["mine", "--model", "toy-clip"], "csv-encoding", 2, "CSV UTF-8")
+    check(shell, ["init", "pests"], "csv-encoding", 2, "CSV UTF-8")
+
+
+def test_two_classes_shown_under_one_name(shell: Shell, pests: Path) -> None:
+    shell("init", "pests")
+    (shell.cwd / "classes.csv").write_text("class,display_name\nbee,Insect\nwasp,insect\nant,ant\n")
+    check(shell, ["mine", "--model", "toy-clip"], "classes-same-name", 2, "another display_name")
+
+
+def test_a_place_that_cannot_be_written_to(
+    shell: Shell, pests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "fgvr.toml")
+
+    monkeypatch.setattr("fgvr_kit.pipeline.init.write_text", full)
+    check(shell, ["init", "pests"], "disk", 1, "the same command goes on")

@@ -190,3 +190,21 @@ def test_a_killed_init_can_be_run_again(tmp_path: Path) -> None:
 )
 def test_labels_are_written_as_words(label: str, shown: str) -> None:
     assert display_name(label) == shown
+
+
+def test_settings_given_to_a_workspace_that_exists_are_said_to_be_kept_out(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
+    init(folder, tmp_path)
+    summary = init(folder, tmp_path, ["domain.superclass='insect'"])
+    assert [notice.code for notice in summary.notices] == ["settings-kept"]
+    with Workspace(tmp_path) as workspace:
+        assert workspace.settings.domain.superclass == "object"
+
+
+def test_the_split_is_drawn_anew_only_on_request(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 10, "wasp": 10})
+    init(folder, tmp_path)
+    file = tmp_path / "fgvr.toml"
+    file.write_text(file.read_text().replace("test = 0.2", "test = 0.5"))
+    assert init(folder, tmp_path).done["test"] == 4
+    assert init(folder, tmp_path, resplit=True).done["test"] == 10
