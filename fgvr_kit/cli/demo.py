@@ -41,6 +41,7 @@ def command(
     with Output("demo") as out:
         _init(out, folder, backend)
         with Workspace.find(folder, ROOT.overrides) as workspace:
+            _same_backend(workspace, backend)
             for name, run in _steps(out, workspace).items():
                 if _state(workspace, name) == "done":
                     out.say(f"{name}: done already")
@@ -51,7 +52,7 @@ def command(
 
 
 def _init(out: Output, folder: Path, backend: str | None) -> None:
-    """Make the workspace, or bring it up to date; an earlier choice of backend stays."""
+    """Make the workspace, or bring it up to date."""
     import tomllib
 
     from fgvr_kit import shipped
@@ -68,6 +69,20 @@ def _init(out: Output, folder: Path, backend: str | None) -> None:
     ]
     is_new = not (folder / FILE_NAME).is_file()
     out.summary(init(example, folder, overrides if is_new else [], out.progress))
+
+
+def _same_backend(workspace: Workspace, backend: str | None) -> None:
+    """A demo that was begun goes on as it was begun."""
+    from fgvr_kit.errors import WorkspaceError
+
+    begun = workspace.settings.extract.backend
+    if backend and backend != begun:
+        raise WorkspaceError(
+            f"this demo was begun with {begun}",
+            code="demo-backend",
+            where=str(workspace.root),
+            hint=f"another folder for another demo: fgvr-kit demo OTHER --backend {backend}",
+        )
 
 
 def _toml(value: object) -> str:

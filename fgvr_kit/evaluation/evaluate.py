@@ -13,7 +13,7 @@ from fgvr_kit.evaluation.metrics import paired_interval, wilson_interval
 from fgvr_kit.evaluation.protocols import Question, answer_choices, choice_questions, protocol_of
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.progress import SILENT, Progress
-from fgvr_kit.types import Prediction, Score, Summary
+from fgvr_kit.types import Notice, Prediction, Score, Summary
 from fgvr_kit.workspace import Workspace
 
 
@@ -145,4 +145,11 @@ def _summary(
         "chance": f"{100 * chance:.1f} %",
     }
     dropped = (("test images without options", n_unasked, "run fgvr-kit mine again"),) if n_unasked else ()
-    return Summary("eval", done, dropped, notes=notes)
+    notices = (
+        Notice(
+            "only the base model was asked: nothing is trained for the settings and data of now",
+            code="no-tuned-model",
+            hint="fgvr-kit train, then fgvr-kit eval again",
+        ),
+    )
+    return Summary("eval", done, dropped, notes, () if len(contenders) > 1 else notices)

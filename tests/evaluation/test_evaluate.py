@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fgvr_kit.evaluation.evaluate import Contender, evaluate, fingerprint_of
+from fgvr_kit.evaluation.protocols import LETTERS, choice_questions, protocol_of
+from fgvr_kit.pipeline.init import init
+from fgvr_kit.pipeline.mine import mine
+from fgvr_kit.workspace import Workspace
+from tests.photographs import class_folders
+
+ZERO_SHOT = Contender("zero-shot", "toy", note="untrained toy model")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, toy_vlm_path: Path) -> Iterator[Workspace]:
+    counts = {
+        f"{split}/{name}": n for split, n in (("train", 3), ("test", 4)) for name in ("a", "b", "c", "d", "e")
+    }
+    init(class_folders(tmp_path / "things", counts), tmp_path)
+    with Workspace(
+        tmp_path, ["mine.model=toy-clip", "train.model=toy-vlm", "evaluate.batch_size=3", "train.device=cpu"]
+    ) as opened:
+        mine(opened)
+        yield opened
+
+
+def other(workspace: Workspace, *overrides: str) -> Workspace:
+    return Workspace(workspace.root, ["mine.model=toy-clip", "train.model=toy-vlm", *overrides])
+
+
+def test_every_test_image_is_asked_about_once_with_its_own_options(workspace: Workspace) -> None:
+    options = workspace.store.options()
+    questions = choice_questions(workspace)
+    assert [q.image.id for q in questions] == [image.id for image in workspace.store.images("test")]
+    for question in questions:
+        assert sorted(question.options) == sorted(o.class_name for o in options[question.image.id])
+        assert question.image.class_name in question.options
+        for letter, name in zip(LETTERS, question.options, strict=False):
+            assert f"{letter}. {name}\n" in question.text
+
+
+def test_the_truth_stands_at_every_place_and_the_seed_decides_where(workspace: Workspace) -> None:
+    places = [q.options.index(q.image.class_name) for q in choice_questions(workspace)]
+    assert set(places) == {0, 1, 2, 3}
+    assert places == [q.options.index(q.image.class_name) for q in choice_questions(workspace)]
+    reseeded = choice_questions(other(workspace, "evaluate.seed=1"))
+    assert places != [q.options.index(q.image.class_name) for q in reseeded]
+
+
+def test_the_protocol_names_the_questions(workspace: Workspace) -> None:
+    questions = choice_questions(workspace)
+    name = protocol_of(questions, 1000)
+    assert name.startswith("choice4-")
+    assert name == protocol_of(questions, 1000)
+    assert name != protocol_of(questions, 2000)
+    assert name != protocol_of(questions[1:], 1000)
+    assert name != protocol_of(choice_questions(other(workspace, "domain.unit=breed")), 1000)
+
+
+def test_predictions_and_scores_are_rows_that_say_what_they_rest_on(workspace: Workspace) -> None:
+    summary, scores = evaluate(workspace, [ZERO_SHOT])
+    protocol = scores[0].protocol
+    predictions = workspace.store.predictions("toy", protocol)
+    assert len(predictions) == 20
+    for prediction in predictions.values():
+        best = max(range(4), key=prediction.scores.__getitem__)
+        assert prediction.predicted == prediction.options[best]
+    n_correct = sum(p.is_correct for p in predictions.values())
+    assert (scores[0].value, scores[0].n, scores[0].note) == (n_correct / 20, 20, "untrained toy model")
+    assert workspace.store.scores() == scores
+    assert summary.notes == ("toy-vlm: untrained toy model",)
+    assert [notice.code for notice in summary.notices] == ["no-tuned-model"]
+    assert workspace.store.walk()["eval"]["fingerprint"] == fingerprint_of(workspace, [ZERO_SHOT])
+
+
+def test_a_killed_evaluation_asks_only_what_is_missing_and_ends_alike(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fgvr_kit.evaluation import evaluate as module
+
+    _, whole = evaluate(workspace, [ZERO_SHOT])
+    protocol = whole[0].protocol
+    before = workspace.store.predictions("toy", protocol)
+    for image_id in list(before)[9:]:  # three batches of three were committed when it was killed
+        workspace.store.db["predictions"].delete_where("image_id = ?", [image_id])
+    asked: list[int] = []
+    real = module.answer_choices
+
+    def counting(vlm, opened, questions):  # type: ignore[no-untyped-def]
+        asked.extend(question.image.id for question in questions)
+        return real(vlm, opened, questions)
+
+    monkeypatch.setattr(module, "answer_choices", counting)
+    _, again = evaluate(workspace, [ZERO_SHOT])
+    assert asked == [image_id for image_id in before if image_id in set(list(before)[9:])]
+    assert workspace.store.predictions("toy", protocol) == before
+    assert again == whole
+
+    asked.clear()
+    evaluate(workspace, [ZERO_SHOT])
+    assert asked == []
+
+
+def test_both_models_answer_the_same_questions_and_are_compared_pairwise(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fgvr_kit.evaluation.metrics import paired_interval
+
+    _, scores = evaluate(workspace, [ZERO_SHOT, Contender("tuned", "toy + x", note="untrained toy model")])
+    assert [(s.model, s.metric) for s in scores] == [
+        ("zero-shot", "accuracy"),
+        ("tuned", "accuracy"),
+        ("tuned", "difference from zero-shot"),
+    ]
+    protocol = scores[0].protocol
+    first = [p.is_correct for p in workspace.store.predictions("toy", protocol).values()]
+    second = [p.is_correct for p in workspace.store.predictions("toy + x", protocol).values()]
+    assert (scores[2].value, scores[2].low, scores[2].high) == paired_interval(first, second)
