@@ -139,7 +139,15 @@ _KEYS = {"about", "needs", "answer", "source", "system"}
 
 
 def _parse(name: str, path: Path) -> PromptTemplate:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PromptError(
+            f"prompt {name} is not UTF-8",
+            code="prompt-encoding",
+            where=str(path),
+            hint="save it again as UTF-8",
+        ) from error
     parts = text.split("+++", 2)
     if len(parts) != 3 or parts[0].strip():
         raise PromptError(

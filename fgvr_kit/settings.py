@@ -195,7 +195,7 @@ def _values(
     """(origin, "section.key", value), weakest first."""
     if file is not None and file.is_file():
         try:
-            document = tomllib.loads(file.read_text(encoding="utf-8"))
+            document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{FILE_NAME} is not valid TOML: {error}",

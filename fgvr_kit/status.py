@@ -1,7 +1,8 @@
-"""Where a workspace stands: each step of the walk is done, stale, partly done or to do. Loads no torch."""
+"""Where a workspace stands: each step of the walk is done, stale or to do. Loads no torch."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,16 +29,20 @@ class Step:
 
 
 def steps(workspace: Workspace) -> list[Step]:
-    """Every step in the order of the walk. A step is stale when what it was made from has changed since."""
+    """Every step in the order of the walk. A step is stale when what it was made from has changed since, or is
+    stale itself."""
     walk = workspace.store.walk()
-    found = []
+    found: dict[str, Step] = {}
     for name, command, fingerprint_of, told in _walk(workspace):
-        row = walk.get(name)
+        words = told()
         state: State = "to do"
-        if row is not None:
-            state = "done" if _now(fingerprint_of) == row["fingerprint"] else "stale"
-        found.append(Step(name, state, told(), command))
-    return found
+        if name in walk:
+            now, problem = _now(fingerprint_of)
+            rests_on_stale = any(found[before].state == "stale" for before in _RESTS_ON.get(name, ()))
+            state = "done" if now == walk[name]["fingerprint"] and not rests_on_stale else "stale"
+            words = problem or words
+        found[name] = Step(name, state, words, command)
+    return list(found.values())
 
 
 def next_command(found: list[Step]) -> str | None:
@@ -45,12 +50,22 @@ def next_command(found: list[Step]) -> str | None:
     return next((step.command for step in found if step.state != "done"), None)
 
 
-def _now(fingerprint_of: Callable[[], str]) -> str | None:
-    """None when the inputs themselves are missing or broken: such a step cannot stand."""
+_RESTS_ON = {
+    "extract": ("init",),
+    "describe": ("extract",),
+    "mine": ("init",),
+    "align": ("describe", "mine"),
+    "instruct": ("align", "mine"),
+    "eval": ("instruct", "mine"),
+}
+
+
+def _now(fingerprint_of: Callable[[], str]) -> tuple[str | None, str | None]:
+    """(fingerprint of now, None), or (None, what is wrong) when the inputs are missing or broken."""
     try:
-        return fingerprint_of()
-    except FgvrError:
-        return None
+        return fingerprint_of(), None
+    except FgvrError as error:
+        return None, error.message
 
 
 _Row = tuple[str, str, Callable[[], str], Callable[[], str]]
@@ -69,7 +84,7 @@ def _walk(workspace: Workspace) -> list[_Row]:
     rows: list[_Row] = [
         (
             "init",
-            f"fgvr-kit init {workspace.settings.dataset.path}",
+            f"fgvr-kit init {shlex.quote(str(workspace.root / workspace.settings.dataset.path))}",
             lambda: init.fingerprint_of(workspace),
             lambda: f"{store.count('images'):,} images, {store.count('skipped'):,} files left out",
         ),

@@ -5,9 +5,11 @@ fgvr.toml  classes.csv  attributes.csv  prompts/  .fgvr/fgvr.db  .fgvr/runs/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from fgvr_kit import settings as settings_module
 from fgvr_kit.edited import read_csv, write_text
@@ -66,6 +68,20 @@ class Workspace:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """While a command writes here. Raises WorkspaceError when another process does; a kill lets go."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "lock").open("a+") as file:
+            if not _try_lock(file):
+                raise WorkspaceError(
+                    "another fgvr-kit is at work in this workspace",
+                    code="workspace-busy",
+                    where=str(self.root),
+                    hint="wait until it has ended; what it has done by then is not done again",
+                )
+            yield
+
     @property
     def state(self) -> Path:
         """What the tool keeps for itself; everything in it can be made again, at the price of asking again."""
@@ -95,19 +111,19 @@ class Workspace:
         return self.dataset / image.path
 
     def keep(self, choices: Mapping[str, str]) -> list[str]:
-        """Write those "section.key" -> value into fgvr.toml that have no value there yet; comments stay.
+        """Write those "section.key" -> value into fgvr.toml that stand at their default; comments stay.
 
-        Returns the keys written. A value that stands is the user's: it is never changed.
+        Returns the keys written. Any other value is the user's: it is never changed.
         """
         import tomlkit
 
         path = self.root / FILE_NAME
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
         kept = []
         for key, value in choices.items():
             section, _, name = key.partition(".")
             table = document.setdefault(section, tomlkit.table())
-            if not table.get(name):
+            if table.get(name, "") in ("", _default(section, name)):
                 table[name] = value
                 kept.append(key)
         if kept:
@@ -166,6 +182,24 @@ class Workspace:
             )
         found, rows = read_csv(path, columns[:2])
         return [{c: row.get(c, "") for c in (*columns, *found)} for row in rows]
+
+
+def _try_lock(file: IO[str]) -> bool:
+    """Lock an open file for this process, if nobody else has. Where there is no flock (Windows): always."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _default(section: str, key: str) -> object:
+    model = dict(settings_module.describe_sections()).get(section)
+    return model.model_fields[key].default if model and key in model.model_fields else ""
 
 
 def _refuse_same_names(classes: Sequence[ImageClass], where: str) -> None:

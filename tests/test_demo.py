@@ -84,7 +84,7 @@ def test_a_demo_killed_five_times_ends_like_an_undisturbed_one(
             command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            process.wait(timeout=moments.uniform(0.05, 0.4) * seconds)
+            process.wait(timeout=moments.uniform(0.05, 0.3) * seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -92,7 +92,7 @@ def test_a_demo_killed_five_times_ends_like_an_undisturbed_one(
         else:
             assert process.returncode == 0
             break
-    assert kills >= 3, "done before it was killed often enough: nothing was tested"
+    assert kills == N_KILLS, "done before it was killed often enough"
 
     assert final(demo(folder)) == final(expected)
 

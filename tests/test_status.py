@@ -58,12 +58,12 @@ def edit(path: Path, old: str, new: str) -> None:
     [
         ("fgvr.toml", "n_negatives = 3", "n_negatives = 1", {"mine"}),
         ("fgvr.toml", "batch_size = 64", "batch_size = 32", set()),
-        ("fgvr.toml", 'notes = ""', 'notes = "macro"', {"discover", "extract"}),
+        ("fgvr.toml", 'notes = ""', 'notes = "macro"', {"discover", "extract", "describe"}),
         ("prompts/mine/class.md", "an image of", "a photograph of", {"mine"}),
         ("prompts/describe/template.md", "+++\n", "+++\n", set()),
         ("prompts/extract/question.md", 'about = "', 'about = "Edited. ', set()),
         ("classes.csv", "bee,bee", "bee,Honey bee", {"mine"}),
-        ("attributes.csv", "Which colour?", "What colour?", {"extract"}),
+        ("attributes.csv", "Which colour?", "What colour?", {"extract", "describe"}),
     ],
 )
 def test_a_change_makes_stale_what_depends_on_it_and_nothing_else(
@@ -77,5 +77,47 @@ def test_a_new_image_makes_stale_what_looks_at_images(root: Path) -> None:
     picture("new").save(root / "pests" / "bee" / "new.png")
     init(root / "pests", root)
     found = states(root)
-    assert {name for name, state in found.items() if state == "stale"} == {"extract", "mine"}
+    assert {name for name, state in found.items() if state == "stale"} == {"extract", "describe", "mine"}
     assert found["init"] == "done"
+
+
+def test_what_is_broken_is_told_where_it_stands(root: Path) -> None:
+    (root / "classes.csv").write_text("class,display_name\nbee,x\nwasp,X\n")
+    with Workspace(root) as workspace:
+        mined = next(step for step in steps(workspace) if step.name == "mine")
+    assert mined.state == "stale"
+    assert "are both shown as 'X'" in mined.told
+
+
+def test_images_that_change_sides_leave_the_other_side(root: Path) -> None:
+    file = root / "fgvr.toml"
+    file.write_text(file.read_text().replace("seed = 0", "seed = 5", 1))
+    with Workspace(root) as workspace:
+        before = {i.path: i.split for i in workspace.store.images()}
+    init(root / "pests", root, resplit=True)
+    with Workspace(root) as workspace:
+        images = {i.id: i for i in workspace.store.images()}
+        assert {i.path: i.split for i in images.values()} != before
+        for image_id, negatives in workspace.store.negatives().items():
+            assert images[image_id].split == "train"
+            assert all(images[n.negative_id].split == "train" for n in negatives)
+        assert all(images[image_id].split == "test" for image_id in workspace.store.options())
+
+
+def test_a_class_that_is_renamed_takes_the_options_that_name_it_with_it(root: Path) -> None:
+    (root / "pests" / "wasp").rename(root / "pests" / "hornet")
+    init(root / "pests", root)
+    assert states(root)["mine"] == "stale"
+    with Workspace(root) as workspace:
+        assert workspace.store.options() == {}
+
+
+def test_two_commands_at_once_are_one_too_many(root: Path) -> None:
+    from fgvr_kit.errors import WorkspaceError
+
+    with Workspace(root) as one, Workspace(root) as two, one.busy():
+        with pytest.raises(WorkspaceError) as caught, two.busy():
+            pass
+        assert caught.value.code == "workspace-busy"
+    with Workspace(root) as two, two.busy():
+        pass

@@ -12,7 +12,7 @@ from fgvr_kit import __version__
 from fgvr_kit.cli import attributes, demo, evaluate, init, mine, replies, settings, status, train
 from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_root
 from fgvr_kit.cli.output import fail
-from fgvr_kit.errors import FgvrError
+from fgvr_kit.errors import FgvrError, StoreError
 
 _ORDER = ("init", "attributes", "mine", "train", "eval", "status", "settings", "replies", "demo")
 
@@ -32,8 +32,16 @@ class Door(typer.core.TyperGroup):
         except FgvrError as error:
             fail(ctx.invoked_subcommand or "status", error)
             raise typer.Exit(error.exit_code) from error
-        except OSError as error:
-            if error.errno not in _OF_THE_DISK:
+        except Exception as error:
+            if type(error).__module__ == "sqlite3":  # only store/ may import it
+                damaged = StoreError(
+                    f"the database failed: {error}",
+                    code="store-failed",
+                    hint="is the disk full? otherwise restore .fgvr/fgvr.db, or remove .fgvr and start with init",
+                )
+                fail(ctx.invoked_subcommand or "status", damaged)
+                raise typer.Exit(damaged.exit_code) from error
+            if not isinstance(error, OSError) or error.errno not in _OF_THE_DISK:
                 raise
             told = FgvrError(
                 f"cannot write or read: {error.strerror}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fgvr_kit.cli.opened import opened, suggest_next
+from fgvr_kit.cli.opened import suggest_next, working
 from fgvr_kit.cli.options import (
     BackendOption,
     JsonOption,
@@ -17,6 +17,7 @@ from fgvr_kit.cli.options import (
     WorkspaceOption,
     note_command,
 )
+from fgvr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from fgvr_kit.cli.output import Output
@@ -65,8 +66,17 @@ def every(
     """
     note_command(workspace, json, verbose, set_)
     if ctx.invoked_subcommand is not None:
+        if backend or from_ or with_ or retry_failed:
+            raise UsageError(
+                f"options of {ctx.invoked_subcommand} stand before it",
+                code="option-before-command",
+                hint=f"fgvr-kit attributes {ctx.invoked_subcommand} OPTIONS",
+            )
         return
-    with opened("attributes", _chosen(("discover", "extract", "describe"), backend, with_)) as (out, opened_):
+    with working("attributes", _chosen(("discover", "extract", "describe"), backend, with_)) as (
+        out,
+        opened_,
+    ):
         _discover(out, opened_, from_, False)
         _extract(out, opened_, None, retry_failed)
         _describe(out, opened_, retry_failed)
@@ -88,7 +98,7 @@ def discover(
     Example: fgvr-kit attributes discover --from my-attributes.txt
     """
     note_command(workspace, json, verbose, set_)
-    with opened("discover", _chosen(("discover",), backend, None)) as (out, opened_):
+    with working("discover", _chosen(("discover",), backend, None)) as (out, opened_):
         _discover(out, opened_, from_, replace)
         out.say("edit attributes.csv as you like; it is the list that extract asks for")
         suggest_next(out, opened_)
@@ -111,7 +121,7 @@ def extract(
     Example: fgvr-kit attributes extract --backend openai:MODEL --limit 5
     """
     note_command(workspace, json, verbose, set_)
-    with opened("extract", _chosen(("extract",), backend, None)) as (out, opened_):
+    with working("extract", _chosen(("extract",), backend, None)) as (out, opened_):
         _extract(out, opened_, limit, retry_failed)
         suggest_next(out, opened_)
 
@@ -131,7 +141,7 @@ def describe(
     Example: fgvr-kit attributes describe --with template
     """
     note_command(workspace, json, verbose, set_)
-    with opened("describe", _chosen(("describe",), backend, with_)) as (out, opened_):
+    with working("describe", _chosen(("describe",), backend, with_)) as (out, opened_):
         _describe(out, opened_, retry_failed)
         suggest_next(out, opened_)
 

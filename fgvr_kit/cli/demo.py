@@ -40,7 +40,7 @@ def command(
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch; more threads slow models as small as these
     with Output("demo") as out:
         _init(out, folder, backend)
-        with Workspace.find(folder, ROOT.overrides) as workspace:
+        with Workspace.find(folder, ROOT.overrides) as workspace, workspace.busy():
             _same_backend(workspace, backend)
             for name, run in _steps(out, workspace).items():
                 if _state(workspace, name) == "done":
@@ -66,7 +66,7 @@ def _init(out: Output, folder: Path, backend: str | None) -> None:
     chosen["describe"] = {"backend": spec}
     overrides = [
         f"{section}.{key}={_toml(value)}" for section, keys in chosen.items() for key, value in keys.items()
-    ]
+    ] + ROOT.overrides
     is_new = not (folder / FILE_NAME).is_file()
     out.summary(init(example, folder, overrides if is_new else [], out.progress))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fgvr_kit.cli.opened import opened, suggest_next
+from fgvr_kit.cli.opened import suggest_next, working
 from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
 from fgvr_kit.cli.train import ModelOption
 
@@ -24,7 +24,7 @@ def command(
     from fgvr_kit.training.contenders import contenders
 
     note_command(workspace, json, verbose, set_)
-    with opened("eval", {"train.model": model}) as (out, opened_):
+    with working("eval", {"train.model": model}) as (out, opened_):
         summary, scores = evaluate(opened_, contenders(opened_), out.progress)
         out.summary(summary)
         out.scores(scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,9 @@ def command(
     from fgvr_kit.workspace import Workspace
 
     note_command(workspace, json, verbose, set_)
-    chosen = [f"domain.{key}={value}" for key, value in (("superclass", superclass), ("unit", unit)) if value]
+    chosen = [
+        f"domain.{key}={dumps(value)}" for key, value in (("superclass", superclass), ("unit", unit)) if value
+    ]
     with Output("init") as out:
         root = ROOT.workspace or Path.cwd()
         out.summary(init(images, root, [*ROOT.overrides, *chosen], out.progress, resplit=resplit))

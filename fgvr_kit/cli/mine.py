@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fgvr_kit.cli.opened import opened, suggest_next
+from fgvr_kit.cli.opened import suggest_next, working
 from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
 
 
@@ -33,6 +33,6 @@ def command(
     from fgvr_kit.pipeline.mine import mine
 
     note_command(workspace, json, verbose, set_)
-    with opened("mine", {"mine.model": model}) as (out, opened_):
+    with working("mine", {"mine.model": model}) as (out, opened_):
         out.summary(mine(opened_, out.progress))
         suggest_next(out, opened_)

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fgvr_kit.cli.options import ROOT
 from fgvr_kit.cli.output import Output
+from fgvr_kit.errors import PartlyDone
 
 if TYPE_CHECKING:
     from fgvr_kit.workspace import Workspace
+
+
+@contextmanager
+def working(
+    command: str, choices: Mapping[str, str | None] | None = None
+) -> Iterator[tuple[Output, Workspace]]:
+    """As `opened`, for a command that writes: one at a time in a workspace.
+
+    Raises PartlyDone at the end when something was not answered and the same command would go on.
+    """
+    with opened(command, choices) as (out, workspace), workspace.busy():
+        yield out, workspace
+        if unanswered := [notice for notice in out.notices if notice.code == "requests-unanswered"]:
+            raise PartlyDone(
+                "; ".join(notice.message for notice in unanswered),
+                code="partly-done",
+                why=unanswered[0].why,
+                hint=unanswered[0].hint,
+            )
 
 
 @contextmanager
@@ -39,4 +60,4 @@ def suggest_next(out: Output, workspace: Workspace) -> None:
     from fgvr_kit.status import next_command, steps
 
     if command := next_command(steps(workspace)):
-        out.next.append(command)
+        out.next.append(command + (f" -w {shlex.quote(str(ROOT.workspace))}" if ROOT.workspace else ""))

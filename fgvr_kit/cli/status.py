@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fgvr_kit.cli.opened import opened
+from fgvr_kit.cli.opened import opened, suggest_next
 from fgvr_kit.cli.options import ROOT, JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
 
 
@@ -46,7 +46,7 @@ def show(skipped: bool = False) -> None:
 
 
 def _show(skipped: bool) -> None:
-    from fgvr_kit.status import next_command, steps
+    from fgvr_kit.status import steps
 
     with opened("status") as (out, workspace):
         store = workspace.store
@@ -67,5 +67,4 @@ def _show(skipped: bool) -> None:
             ("step", "state", "what stands"),
             [(step.name, step.state, step.told) for step in found],
         )
-        if command := next_command(found):
-            out.next.append(command)
+        suggest_next(out, workspace)

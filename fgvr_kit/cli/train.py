@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fgvr_kit.cli.opened import opened, suggest_next
+from fgvr_kit.cli.opened import suggest_next, working
 from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
 
 ModelOption = Annotated[
@@ -31,12 +31,15 @@ def command(
 ) -> None:
     """Train the recipe's stages with LoRA. Finished stages are kept, a killed one goes on where it was.
 
-    Example: fgvr-kit train --model Qwen/Qwen2.5-VL-7B-Instruct --set finedefics.epochs=3
+    How it trains stands in fgvr.toml, in the recipe's section ([finedefics]): edit it there, so that eval and
+    status know of it.
+
+    Example: fgvr-kit train --model Qwen/Qwen2.5-VL-7B-Instruct
     """
     from fgvr_kit.training.run import train_recipe
 
     note_command(workspace, json, verbose, set_)
-    with opened("train", {"train.model": model, "train.recipe": recipe}) as (out, opened_):
+    with working("train", {"train.model": model, "train.recipe": recipe}) as (out, opened_):
         checkpoint, summaries = train_recipe(opened_, out.progress)
         for summary in summaries:
             out.summary(summary)

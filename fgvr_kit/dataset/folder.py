@@ -72,10 +72,26 @@ class Candidate:
 
 
 def find_layout(folder: Path) -> Layout:
-    """ "splits" when every top folder that holds files is named like a split and one is for training."""
-    names = {child.name.lower() for child in _folders(folder)}
-    used = {SPLIT_NAMES.get(name) for name in names}
-    return "splits" if names and None not in used and "train" in used else "classes"
+    """ "splits" when every top folder that may hold images is named like a split and one is for training.
+
+    Raises DatasetError when some are and others are not, and it cannot be told what they mean.
+    """
+    names = [child.name for child in _folders(folder)]
+    splits = {name: SPLIT_NAMES[name.lower()] for name in names if name.lower() in SPLIT_NAMES}
+    if "train" not in splits.values():
+        return "classes"
+    if len(splits) == len(names):
+        return "splits"
+    others = [name for name in names if name not in splits]
+    if len(set(splits.values())) > 1:
+        raise DatasetError(
+            f"the folder holds {', '.join(map(repr, splits))} and also {others[0]!r}: splits or classes?",
+            code="dataset-layout",
+            where=str(folder),
+            why=f"beside train and test there are {len(others)} other folders that hold images",
+            hint=f"move {others[0]!r} elsewhere, or rename the folders if train and test are classes",
+        )
+    return "classes"
 
 
 def list_files(folder: Path, layout: Layout) -> tuple[list[Candidate], list[Skipped]]:
@@ -99,7 +115,7 @@ def list_files(folder: Path, layout: Layout) -> tuple[list[Candidate], list[Skip
         )
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
-    for path in _walk(folder):
+    for path in _walk(folder, skipped):
         relative = path.relative_to(folder)
         parts = relative.parts
         depth = 2 if layout == "splits" else 1
@@ -166,26 +182,51 @@ def _read(folder: Path, candidate: Candidate, known: Mapping[str, ScannedImage])
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Folders directly below that hold a file somewhere, without hidden ones and junk."""
+    """Folders directly below that hold a file which may be an image."""
     return [
         child
         for child in sorted(folder.iterdir())
-        if child.is_dir() and not _is_junk(child.name) and next(_walk(child), None) is not None
+        if child.is_dir()
+        and not _is_junk(child.name)
+        and any(_why_not(path.relative_to(folder)) is None for path in _walk(child))
     ]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """All files below, sorted; links to folders are followed, but never in a circle."""
-    seen: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        for name in sorted(files):
-            yield Path(root) / name
+def _walk(folder: Path, left_out: list[Skipped] | None = None) -> Iterator[Path]:
+    """All files below, sorted, folders before links to folders; no folder twice.
+
+    left_out: gains the folders that cannot be read, and the links to folders that were read already.
+    """
+    left_out = [] if left_out is None else left_out
+    seen: dict[str, Path] = {os.path.realpath(folder): folder}
+
+    def below(here: Path) -> Iterator[Path]:
+        try:
+            entries = sorted(here.iterdir(), key=lambda path: (path.is_symlink(), path.name))
+        except OSError as error:
+            left_out.append(
+                Skipped(
+                    here.relative_to(folder).as_posix(), f"a folder that cannot be read ({error.strerror})"
+                )
+            )
+            return
+        yield from (path for path in sorted(entries) if not path.is_dir())
+        for path in entries:
+            if not path.is_dir():
+                continue
+            real = os.path.realpath(path)
+            if real in seen:
+                other = seen[real].relative_to(folder).as_posix()
+                left_out.append(
+                    Skipped(
+                        path.relative_to(folder).as_posix(), f"a link to {other!r}, which is read already"
+                    )
+                )
+                continue
+            seen[real] = path
+            yield from below(path)
+
+    yield from below(folder)
 
 
 def _is_junk(name: str) -> bool:

@@ -7,7 +7,6 @@ an image's identity: renaming a file or editing its metadata changes nothing, tu
 from __future__ import annotations
 
 import hashlib
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,9 @@ from fgvr_kit.errors import ImageError
 
 MIN_SIDE = 2
 """Smallest width and height in pixels: below it is a tracking pixel or a line, not a photograph."""
+
+MAX_PIXELS = 178_956_970
+"""Largest picture: PIL's own limit, above which it warns; half a gigabyte as RGB."""
 
 _LFS_MARK = b"version https://git-lfs"
 _MARKUP_MARKS = (b"<!doctype", b"<html", b"<?xml", b"<head")
@@ -31,15 +33,14 @@ def open_image(path: Path) -> Image.Image:
     # Other libraries switch this on for the whole process; a half-grey picture must stay an error.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-                rgb = _to_rgb(upright)
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"{image.width}x{image.height} pixels are too many", where=str(path))
+            image.load()
+            rgb = _to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise ImageError(_why_unidentified(path), where=str(path)) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise ImageError("more pixels than can be opened safely", where=str(path)) from error
     except FileNotFoundError as error:
         raise ImageError("the file is gone, or a link that leads nowhere", where=str(path)) from error

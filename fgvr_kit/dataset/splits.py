@@ -17,8 +17,8 @@ def assign_splits(
 
     test, val: shares of each class.  stored: pixel hash -> split of an earlier call, which stays.
     Within a class, images are ordered by a seeded hash of their pixels, and the first ones are held out:
-    at least one test image for a class of two or more, none for a class of one. Files of identical pixels
-    share a split, also when they lie under two classes.
+    at least one test and one training image for a class of two or more; a single image is trained on. Files of
+    identical pixels share a split, also when they lie under two classes.
     """
     by_sha: dict[str, Split] = dict(stored)
     per_class: dict[str, list[str]] = defaultdict(list)
@@ -27,8 +27,9 @@ def assign_splits(
             per_class[image.class_name].append(image.sha256)
     for name in sorted(per_class):
         shas = sorted(per_class[name], key=lambda sha: _rank(seed, sha))
-        n_test = max(1, round(len(shas) * test)) if len(shas) > 1 else 0
-        n_val = round(len(shas) * val) if len(shas) - n_test > 1 else 0
+        most = len(shas) - 1  # one is left to train on
+        n_test = min(most, max(1, round(len(shas) * test)))
+        n_val = min(most - n_test, round(len(shas) * val))
         quota: dict[Split, int] = {"test": n_test, "val": n_val}
         for sha in shas:
             if sha in by_sha and (held := by_sha[sha]) in quota:

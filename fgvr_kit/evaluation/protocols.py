@@ -6,6 +6,7 @@ is no reply to misread. (FOCI generates text and takes its first letter, which c
 
 from __future__ import annotations
 
+import math
 import random
 import string
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fgvr_kit.dataset.images import open_image
-from fgvr_kit.errors import DatasetError
+from fgvr_kit.errors import DatasetError, ModelError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.types import Image, Prediction
 from fgvr_kit.workspace import Workspace
@@ -38,25 +39,25 @@ def choice_questions(workspace: Workspace) -> list[Question]:
     """One question for each test image that has options, by path; shuffled by seed and pixels, so that an
     image's order of options does not depend on what else is asked."""
     options = workspace.store.options()
-    if not options:
+    classes = workspace.classes()
+    template = workspace.prompts.get(CHOICE_PROMPT)
+    domain, seed = workspace.settings.domain, workspace.settings.evaluate.seed
+    questions = []
+    for image in workspace.store.images("test"):
+        shown = [option.class_name for option in options.get(image.id, ())]
+        if not shown or not classes.keys() >= set(shown):
+            continue
+        random.Random(f"{seed}:{image.sha256}").shuffle(shown)
+        lettered = [(LETTERS[i], classes[name].display_name) for i, name in enumerate(shown)]
+        text = template.render(superclass=domain.superclass, unit=domain.unit, options=lettered).text
+        questions.append(Question(image, tuple(shown), text))
+    if not questions:
         raise DatasetError(
             "the test images have no options yet",
             code="no-options",
             where=str(workspace.root),
             hint="fgvr-kit mine",
         )
-    classes = workspace.classes()
-    template = workspace.prompts.get(CHOICE_PROMPT)
-    domain, seed = workspace.settings.domain, workspace.settings.evaluate.seed
-    questions = []
-    for image in workspace.store.images("test"):
-        if image.id not in options:
-            continue
-        shown = [option.class_name for option in options[image.id]]
-        random.Random(f"{seed}:{image.sha256}").shuffle(shown)
-        lettered = [(LETTERS[i], classes[name].display_name) for i, name in enumerate(shown)]
-        text = template.render(superclass=domain.superclass, unit=domain.unit, options=lettered).text
-        questions.append(Question(image, tuple(shown), text))
     return questions
 
 
@@ -76,6 +77,13 @@ def answer_choices(vlm: Vlm, workspace: Workspace, questions: Sequence[Question]
     scores = vlm.choose(asks, list(letters))  # (B, K) log-probabilities
     predictions = []
     for question, row in zip(questions, scores.tolist(), strict=True):
+        if not all(map(math.isfinite, row)):
+            raise ModelError(
+                f"{vlm.name} gives probabilities that are not numbers",
+                code="scores-not-finite",
+                where=question.image.path,
+                hint="are its weights whole? --set train.quantize=none asks it unquantised",
+            )
         best = max(range(len(row)), key=row.__getitem__)
         predictions.append(
             Prediction(

@@ -296,19 +296,20 @@ def _class_notices(images: Sequence[ScannedImage]) -> list[Notice]:
                     f"{' and '.join(map(repr, names))} look like one class under {len(names)} spellings",
                     code="class-spellings",
                     why="a model cannot tell two names of one thing apart",
-                    hint="put their images into one folder and run init again",
+                    hint="put their images into one folder and run init again, or edit display_name in classes.csv",
                 )
             )
     labels: dict[str, set[str]] = defaultdict(set)
     for image in images:
         labels[image.sha256].add(image.class_name)
     if torn := sorted(sha for sha, names in labels.items() if len(names) > 1):
-        paths = sorted(i.path for i in images if i.sha256 == torn[0])
         notices.append(
             Notice(
                 f"{len(torn)} pictures lie under two classes with the very same pixels",
                 code="image-two-classes",
-                where=" = ".join(paths[:2]),
+                where="; ".join(
+                    " = ".join(sorted(i.path for i in images if i.sha256 == sha)) for sha in torn[:5]
+                ),
                 why="one of the two labels must be wrong",
                 hint="remove the wrong one and run init again",
             )

@@ -83,9 +83,20 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is there, or nothing is. Nests."""
-        with self.db.atomic():
+        """All that is written inside is there, or nothing is. Nests.
+
+        Waits for another process to finish writing; a deferred transaction that reads first would not.
+        """
+        if self.db.conn.in_transaction:
             yield
+            return
+        self.db.conn.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self.db.conn.rollback()
+            raise
+        self.db.conn.commit()
 
     def count(self, table: str, where: str = "1", params: Sequence[Any] = ()) -> int:
         return int(self.db[table].count_where(where, list(params)))
@@ -115,7 +126,8 @@ class Store:
     def put_images(self, images: Sequence[ScannedImage], skipped: Sequence[Skipped]) -> int:
         """Make the tables `images` and `skipped` hold just these; ids of images that stay are kept.
 
-        What was made from an image that is gone, or whose pixels or class changed, goes with it.
+        What was made from an image that is gone, or whose pixels or class changed, goes with it; so do the
+        negatives and options of an image that changed sides, and options that name a class that is gone.
         Returns how many rows of earlier images were removed.
         """
         with self.transaction():
@@ -123,6 +135,8 @@ class Store:
             keep = {(image.path, image.sha256, image.class_name) for image in images}
             gone = [old for old in known.values() if (old.path, old.sha256, old.class_name) not in keep]
             self._forget([image.id for image in gone])
+            sides = {image.path: image.split for image in images}
+            self._unmine([old.id for path, old in known.items() if sides.get(path, old.split) != old.split])
             self.db.conn.executemany(
                 "insert into images (path, class, split, sha256, width, height, n_bytes, mtime_ns)"
                 " values (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -133,17 +147,28 @@ class Store:
                     for i in images
                 ],
             )
+            self.db["options"].delete_where(
+                "image_id in (select image_id from options where class not in (select class from images))"
+            )
             self.db["skipped"].delete_where()
             self.db["skipped"].insert_all({"path": s.path, "reason": s.reason} for s in skipped)
         return len(gone)
 
     def _forget(self, ids: Sequence[int]) -> None:
+        self._unmine(ids)
         for chunk in _chunks(ids, _MAX_VARIABLES):
             marks = ",".join("?" * len(chunk))
-            for table in ("answers", "descriptions", "negatives", "options", "predictions"):
+            for table in ("answers", "descriptions", "predictions"):
                 self.db[table].delete_where(f"image_id in ({marks})", chunk)
-            self.db["negatives"].delete_where(f"negative_id in ({marks})", chunk)
             self.db["images"].delete_where(f"id in ({marks})", chunk)
+
+    def _unmine(self, ids: Sequence[int]) -> None:
+        for chunk in _chunks(ids, _MAX_VARIABLES):
+            marks = ",".join("?" * len(chunk))
+            self.db["options"].delete_where(f"image_id in ({marks})", chunk)
+            self.db["negatives"].delete_where(
+                f"image_id in ({marks}) or negative_id in ({marks})", [*chunk, *chunk]
+            )
 
     def skipped(self) -> list[Skipped]:
         return [Skipped(*row) for row in self.db.execute("select path, reason from skipped order by path")]

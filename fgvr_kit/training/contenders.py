@@ -16,11 +16,24 @@ def contenders(workspace: Workspace) -> list[Contender]:
     if not train.model:
         return []
     base = f"{model_identity(workspace.root, train.model)} {train.quantize}"
-    found = [Contender("zero-shot", base, note=_note(train.model, workspace.base_model))]
+    note = _note(workspace)
+    found = [Contender("zero-shot", base, note=note)]
     if checkpoint := final_checkpoint(workspace):
-        found.append(Contender("tuned", f"{base} + {checkpoint.run_id}", checkpoint.adapter, checkpoint.note))
+        found.append(Contender("tuned", f"{base} + {checkpoint.run_id}", checkpoint.adapter, note))
     return found
 
 
-def _note(name: str, place: str) -> str | None:
-    return toy.NOTE if name in toy.NAMES else toy.note_of(Path(place))
+def _note(workspace: Workspace) -> str | None:
+    """What must stand beside the scores: of the model itself, of what chose the options, of who gave the
+    answers and descriptions that it was trained on."""
+    name = workspace.settings.train.model
+    own = toy.NOTE if name in toy.NAMES else toy.note_of(Path(workspace.base_model))
+    notes = {f"{name}: {own}"} if own else set()
+    walk = workspace.store.walk()
+    for step in ("extract", "describe", "mine"):
+        notes |= {
+            note
+            for note in walk.get(step, {"summary": {"notes": ()}})["summary"]["notes"]
+            if toy.NOTE in note
+        }
+    return "; ".join(sorted(notes)) or None

@@ -270,3 +270,62 @@ def test_a_place_that_cannot_be_written_to(
 
     monkeypatch.setattr("fgvr_kit.pipeline.init.write_text", full)
     check(shell, ["init", "pests"], "disk", 1, "the same command goes on")
+
+
+def test_options_before_a_sub_command_of_attributes_are_not_lost_silently(shell: Shell, pests: Path) -> None:
+    shell("init", "pests")
+    args: list[str | Path] = ["attributes", "--backend", "ollama:x", "extract"]
+    result = shell(*args)
+    assert result.code == 2
+    assert "fgvr-kit attributes extract OPTIONS" in result.err
+
+
+def test_a_database_that_fails_is_told(shell: Shell, pests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    shell("init", "pests")
+    monkeypatch.setattr("fgvr_kit.store.Store.put_images", full)
+    check(shell, ["init", "pests"], "store-failed", 1, "is the disk full?")
+
+
+def test_a_superclass_that_looks_like_a_number_is_a_word(shell: Shell, pests: Path) -> None:
+    assert shell("init", "pests", "--superclass", "911").code == 0
+    assert 'superclass = "911"' in (shell.cwd / "fgvr.toml").read_text()
+
+
+def test_a_prompt_and_settings_saved_by_notepad_are_read(shell: Shell, pests: Path) -> None:
+    shell("init", "pests")
+    for name in ("fgvr.toml", "prompts/mine/class.md"):
+        file = shell.cwd / name
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert shell("mine", "--model", "toy-clip").code == 0
+    (shell.cwd / "prompts/mine/class.md").write_bytes("+++\nabout = 'größer'\n+++\nx".encode("cp1252"))
+    check(shell, ["mine"], "prompt-encoding", 2, "UTF-8")
+
+
+def test_replies_that_did_not_come_are_exit_4_and_what_came_is_kept(shell: Shell, pests: Path) -> None:
+    import json
+
+    shell("init", "pests")
+    (shell.cwd / "list.txt").write_text("colour\n")
+    shell("attributes", "discover", "--from", "list.txt")
+    from fgvr_kit.workspace import Workspace
+
+    with Workspace(shell.cwd) as workspace:
+        images = workspace.store.images()
+    lines = [
+        {"image": image.sha256, "answers": {"general": "A bee.", "colour": "red"}} for image in images[:5]
+    ]
+    (shell.cwd / "some.jsonl").write_text(
+        "".join(json.dumps(line | {"purpose": "extract"}) + "\n" for line in lines)
+    )
+    result = shell("attributes", "extract", "--backend", "replay:some.jsonl", "--json")
+    assert result.code == 4
+    assert result.json["error"]["code"] == "partly-done"
+    states = {s["name"]: s["state"] for s in shell("status", "--json").json["data"]["steps"]}
+    assert states["extract"] != "done"
+    with Workspace(shell.cwd) as workspace:
+        assert workspace.store.count("answers") == 10

@@ -121,3 +121,41 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, make: str | None, code: st
         scan(path, "classes")
     assert caught.value.code == code
     assert caught.value.exit_code == 2
+
+
+def test_a_folder_that_is_neither_splits_nor_classes_is_asked_about(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"train/bee": 1, "test/bee": 1, "extra/bee": 1})
+    with pytest.raises(DatasetError) as caught:
+        find_layout(tmp_path)
+    assert caught.value.code == "dataset-layout"
+    assert "'extra'" in caught.value.hint
+
+
+def test_a_folder_of_tables_beside_the_splits_is_no_class(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"train/bee": 1, "test/bee": 1})
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "a.csv").write_text("x")
+    assert find_layout(tmp_path) == "splits"
+
+
+def test_a_link_to_a_class_that_is_read_already_is_named(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"zebra": 1})
+    (tmp_path / "alias").symlink_to(tmp_path / "zebra")
+    images, skipped = scan(tmp_path, "classes")
+    assert [i.class_name for i in images] == ["zebra"]
+    assert skipped == [Skipped("alias", "a link to 'zebra', which is read already")]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders(tmp_path, {"bee": 1, "wasp": 1})
+    real = Path.iterdir
+
+    def guarded(path: Path):  # type: ignore[no-untyped-def]
+        if path.name == "wasp":  # root may read everything: tests often run as root
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", guarded)
+    images, skipped = scan(tmp_path, "classes")
+    assert [i.class_name for i in images] == ["bee"]
+    assert skipped == [Skipped("wasp", "a folder that cannot be read (Permission denied)")]

@@ -59,3 +59,16 @@ def test_copies_of_a_picture_share_a_split_across_classes() -> None:
 def test_a_split_that_the_folder_brings_is_kept() -> None:
     images = [image("bee/1", "val"), image("bee/2", "test"), image("bee/3", "train")]
     assert assign_splits(images, test=0.9, val=0, seed=0, stored={}) == images
+
+
+def test_large_shares_leave_something_to_train_on() -> None:
+    images = [image(f"bee/{i}") for i in range(10)]
+    assert Counter(i.split for i in assign_splits(images, test=0.95, val=0.9, seed=0, stored={})) == {
+        "test": 9,
+        "train": 1,
+    }
+    assert Counter(i.split for i in assign_splits(images, test=0.5, val=0.5, seed=0, stored={})) == {
+        "test": 5,
+        "val": 4,
+        "train": 1,
+    }

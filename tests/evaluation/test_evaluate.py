@@ -12,7 +12,7 @@ from fgvr_kit.pipeline.mine import mine
 from fgvr_kit.workspace import Workspace
 from tests.photographs import class_folders
 
-ZERO_SHOT = Contender("zero-shot", "toy", note="untrained toy model")
+ZERO_SHOT = Contender("zero-shot", "toy", note="toy-vlm: untrained toy model")
 
 
 @pytest.fixture
@@ -70,7 +70,11 @@ def test_predictions_and_scores_are_rows_that_say_what_they_rest_on(workspace: W
         best = max(range(4), key=prediction.scores.__getitem__)
         assert prediction.predicted == prediction.options[best]
     n_correct = sum(p.is_correct for p in predictions.values())
-    assert (scores[0].value, scores[0].n, scores[0].note) == (n_correct / 20, 20, "untrained toy model")
+    assert (scores[0].value, scores[0].n, scores[0].note) == (
+        n_correct / 20,
+        20,
+        "toy-vlm: untrained toy model",
+    )
     assert workspace.store.scores() == scores
     assert summary.notes == ("toy-vlm: untrained toy model",)
     assert [notice.code for notice in summary.notices] == ["no-tuned-model"]
