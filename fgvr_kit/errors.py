@@ -86,8 +86,15 @@ class StoreError(FgvrError):
 
 
 class ImageError(FgvrError):
-    def __init__(self, reason: str, *, where: str) -> None:
-        super().__init__(reason, code="image-unreadable", where=where, hint="replace or remove the file")
+    def __init__(
+        self,
+        reason: str,
+        *,
+        where: str,
+        code: str = "image-unreadable",
+        hint: str = "replace or remove the file",
+    ) -> None:
+        super().__init__(reason, code=code, where=where, hint=hint)
         self.reason = reason
 
 

@@ -56,6 +56,22 @@ def open_image(path: Path) -> Image.Image:
     return rgb
 
 
+def open_known(path: Path, sha256: str) -> Image.Image:
+    """As open_image, of a picture that `init` has seen: its pixels must still have that hash.
+
+    Everything made from it is kept under the hash. Raises ImageError when it is another picture by now.
+    """
+    image = open_image(path)
+    if pixel_sha256(image) != sha256:
+        raise ImageError(
+            "the picture has changed since fgvr-kit init looked at it",
+            where=str(path),
+            code="image-changed",
+            hint="fgvr-kit init sees the change; then the same command",
+        )
+    return image
+
+
 def pixel_sha256(image: Image.Image) -> str:
     """SHA-256 over size and RGB bytes of an opened image: its identity everywhere in the workspace."""
     head = f"{image.width}x{image.height} RGB\0".encode()

@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fgvr_kit.errors import SettingsError
+from fgvr_kit.errors import ModelError, SettingsError
 from fgvr_kit.evaluation.metrics import paired_interval, wilson_interval
 from fgvr_kit.evaluation.protocols import Question, answer_choices, choice_questions, protocol_of
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import Notice, Prediction, Score, Summary
 from fgvr_kit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fgvr_kit.families.base import Vlm
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +109,24 @@ def _answers_of(
         for batch in _batches(questions, workspace.settings.evaluate.batch_size):
             if all(question.image.id in known for question in batch):
                 continue
-            answered = answer_choices(vlm, workspace, batch)
+            answered = _answered(vlm, workspace, batch)
             store.put_predictions(contender.key, protocol, answered)
             known |= {prediction.image_id: prediction for prediction in answered}
             task.advance(len(batch))
     return known, contender.note
+
+
+def _answered(vlm: Vlm, workspace: Workspace, batch: Sequence[Question]) -> list[Prediction]:
+    import torch
+
+    try:
+        return answer_choices(vlm, workspace, batch)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{len(batch)} questions at once do not fit into the memory of the GPU",
+            code="out-of-memory",
+            hint='a smaller evaluate.batch_size, a smaller train.max_pixels, or train.quantize = "nf4"',
+        ) from error
 
 
 def _batches(questions: Sequence[Question], size: int) -> Iterator[list[Question]]:

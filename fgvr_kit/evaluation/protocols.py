@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fgvr_kit.dataset.images import open_image
+from fgvr_kit.dataset.images import open_known
 from fgvr_kit.errors import DatasetError, ModelError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.types import Image, Prediction
@@ -28,11 +28,12 @@ LETTERS = string.ascii_uppercase
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """options: class names in the order shown; text: the whole prompt."""
+    """options: class names in the order shown; text and system: the whole prompt."""
 
     image: Image
     options: tuple[str, ...]
     text: str
+    system: str = ""
 
 
 def choice_questions(workspace: Workspace) -> list[Question]:
@@ -49,8 +50,8 @@ def choice_questions(workspace: Workspace) -> list[Question]:
             continue
         random.Random(f"{seed}:{image.sha256}").shuffle(shown)
         lettered = [(LETTERS[i], classes[name].display_name) for i, name in enumerate(shown)]
-        text = template.render(superclass=domain.superclass, unit=domain.unit, options=lettered).text
-        questions.append(Question(image, tuple(shown), text))
+        prompt = template.render(superclass=domain.superclass, unit=domain.unit, options=lettered)
+        questions.append(Question(image, tuple(shown), prompt.text, prompt.system))
     if not questions:
         raise DatasetError(
             "the test images have no options yet",
@@ -64,7 +65,7 @@ def choice_questions(workspace: Workspace) -> list[Question]:
 def protocol_of(questions: Sequence[Question], max_pixels: int) -> str:
     """ "choice4-<hash>": predictions of one protocol answer the very same questions about the same pixels."""
     n = max(len(question.options) for question in questions)
-    asked = fingerprint([[q.image.sha256, list(q.options), q.text] for q in questions], max_pixels)
+    asked = fingerprint([[q.image.sha256, list(q.options), q.system, q.text] for q in questions], max_pixels)
     return f"choice{n}-{asked}"
 
 
@@ -72,7 +73,10 @@ def answer_choices(vlm: Vlm, workspace: Workspace, questions: Sequence[Question]
     """The model's answers to a batch of questions that all have the same number of options."""
     from fgvr_kit.families.base import Ask
 
-    asks = [Ask(q.text, (open_image(workspace.path_of(q.image)),)) for q in questions]
+    asks = [
+        Ask(q.text, (open_known(workspace.path_of(q.image), q.image.sha256),), system=q.system)
+        for q in questions
+    ]
     letters = LETTERS[: len(questions[0].options)]
     scores = vlm.choose(asks, list(letters))  # (B, K) log-probabilities
     predictions = []

@@ -103,6 +103,7 @@ class Vlm:
         adapter: a folder written by save_adapter; it can be trained further.
         Raises ModelError (not found, unknown family, adapter of another model), MissingExtra.
         """
+        weights.let_go()
         place = str(toy.path_of(name)) if name in toy.NAMES else name
         family, model, processor = weights.load(place, shown=name, device=device, quantize=quantize)
         note = toy.note_of(Path(place))
@@ -212,7 +213,7 @@ class Vlm:
 
         prompts = [turns.prompt(self.processor, ask) for ask in asks]
         full = [
-            turns.with_answer(self.processor, ask, answer, self.end_of_turn)
+            turns.with_answer(self.processor, ask, turns.plain(self.tokenizer, answer), self.end_of_turn)
             for ask, answer in zip(asks, answers, strict=True)
         ]
         inputs = turns.process(self.processor, full, asks, side="right", max_pixels=self.max_pixels)
@@ -255,8 +256,8 @@ class Vlm:
         """
         start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         rows = [
-            [*start, *self.tokenizer(text, add_special_tokens=False)["input_ids"], self._eos_id]
-            for text in texts
+            [*start, *self.tokenizer(plain, add_special_tokens=False)["input_ids"], self._eos_id]
+            for plain in (turns.plain(self.tokenizer, text) for text in texts)
         ]
         return sequences.embed_rows(self.base_model, rows, turns.pad_id(self.tokenizer), bucket=bucket)
 

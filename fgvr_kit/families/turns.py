@@ -26,6 +26,13 @@ def prompt(processor: Any, ask: Ask) -> str:
     return _render(processor, _messages(ask), open_answer=True)
 
 
+def plain(tokenizer: Any, text: str) -> str:
+    """text without the tokenizer's special tokens: a description that a model wrote may hold "<image>"."""
+    for token in tokenizer.all_special_tokens:
+        text = text.replace(token, " ")
+    return text
+
+
 def with_answer(processor: Any, ask: Ask, answer: str, end: str) -> str:
     """Prompt, answer and the end token, as the chat template writes them."""
     start = prompt(processor, ask)

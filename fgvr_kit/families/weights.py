@@ -24,6 +24,18 @@ GREEDY: dict[str, Any] = {
 _PURPOSE = "running a model in this process"
 
 
+def let_go() -> None:
+    """Free what nobody holds any more: a model that accelerate wrapped lies in a cycle, and two large ones do
+    not fit on a GPU."""
+    import gc
+    import sys
+
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def load(place: str, *, shown: str, device: str, quantize: str) -> tuple[Family, Any, Any]:
     """Family, model and processor of the checkpoint at place (hub id or folder).
 

@@ -34,9 +34,13 @@ class NegativeText:
 
 @dataclass(frozen=True, slots=True)
 class AlignExample:
-    """image, the user's turn, and what it is aligned with. class_id: a row of classes.csv, sorted by name."""
+    """image, the user's turn, and what it is aligned with. class_id: a row of classes.csv, sorted by name.
+
+    sha256: of the image's pixels, held against the file when it is opened.
+    """
 
     image: Path
+    sha256: str
     question: str
     system: str
     description: str
@@ -47,9 +51,13 @@ class AlignExample:
 
 @dataclass(frozen=True, slots=True)
 class InstructExample:
-    """image, the user's turn, and the answer to learn: a class's display name or the letter of an option."""
+    """image, the user's turn, and the answer to learn: a class's display name or the letter of an option.
+
+    sha256: of the image's pixels, held against the file when it is opened.
+    """
 
     image: Path
+    sha256: str
     question: str
     system: str
     answer: str
@@ -80,6 +88,7 @@ def align_examples(workspace: Workspace) -> Examples[AlignExample]:
         rows.append(
             AlignExample(
                 image=workspace.path_of(image),
+                sha256=image.sha256,
                 question=prompt.text,
                 system=prompt.system,
                 description=description,
@@ -113,7 +122,7 @@ def instruct_examples(workspace: Workspace, *, seed: int) -> Examples[InstructEx
     n_without = 0
     for image in images:
         path, truth = workspace.path_of(image), classes[image.class_name].display_name
-        rows.append(InstructExample(path, ask_open.text, ask_open.system, truth))
+        rows.append(InstructExample(path, image.sha256, ask_open.text, ask_open.system, truth))
         if image.id not in negatives:
             n_without += 1
             continue
@@ -124,7 +133,7 @@ def instruct_examples(workspace: Workspace, *, seed: int) -> Examples[InstructEx
         ]
         prompt = ask_choice.render(superclass=domain.superclass, unit=domain.unit, options=options)
         letter = string.ascii_uppercase[names.index(image.class_name)]
-        rows.append(InstructExample(path, prompt.text, prompt.system, letter))
+        rows.append(InstructExample(path, image.sha256, prompt.text, prompt.system, letter))
     dropped = (("multiple-choice rows", n_without, "the image has no negatives"),) if n_without else ()
     return Examples(rows, dropped)
 

@@ -124,3 +124,102 @@ def test_both_models_answer_the_same_questions_and_are_compared_pairwise(
     first = [p.is_correct for p in workspace.store.predictions("toy", protocol).values()]
     second = [p.is_correct for p in workspace.store.predictions("toy + x", protocol).values()]
     assert (scores[2].value, scores[2].low, scores[2].high) == paired_interval(first, second)
+
+
+def tuned_adapter(folder: Path) -> Path:
+    """An adapter that is not at its start: it changes what the toy answers."""
+    import torch
+
+    from fgvr_kit.families.base import Vlm
+
+    vlm = Vlm.load("toy-vlm", device="cpu", quantize="none")
+    vlm.attach_lora(r=4, alpha=32, dropout=0.0, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    for name, weight in vlm.model.named_parameters():
+        if "lora_B" in name:
+            weight.data = torch.randn(weight.shape, generator=generator)
+    vlm.save_adapter(folder)
+    return folder
+
+
+def test_the_tuned_model_answers_with_its_adapter(workspace: Workspace, tmp_path: Path) -> None:
+    from fgvr_kit.evaluation.protocols import answer_choices
+    from fgvr_kit.families.base import Vlm
+
+    adapter = tuned_adapter(tmp_path / "adapter")
+    _, scores = evaluate(workspace, [ZERO_SHOT, Contender("tuned", "toy + adapter", adapter)])
+    first = workspace.store.predictions("toy", scores[0].protocol)
+    second = workspace.store.predictions("toy + adapter", scores[0].protocol)
+    assert any(first[image_id].scores != second[image_id].scores for image_id in first)
+    questions = choice_questions(workspace)[:3]
+    alone = answer_choices(
+        Vlm.load("toy-vlm", device="cpu", quantize="none", adapter=adapter), workspace, questions
+    )
+    assert alone == [second[question.image.id] for question in questions]
+
+
+def test_the_difference_is_tuned_minus_zero_shot(workspace: Workspace) -> None:
+    from fgvr_kit.types import Prediction
+
+    questions = choice_questions(workspace)
+    protocol = protocol_of(questions, workspace.settings.train.max_pixels)
+    for key, n_right in (("toy", 5), ("toy + x", 15)):
+        workspace.store.put_predictions(
+            key,
+            protocol,
+            [
+                Prediction(
+                    q.image.id,
+                    q.options,
+                    q.image.class_name
+                    if n < n_right
+                    else next(name for name in q.options if name != q.image.class_name),
+                    q.image.class_name,
+                    (0.0,) * len(q.options),
+                )
+                for n, q in enumerate(questions)
+            ],
+        )
+    _, scores = evaluate(workspace, [ZERO_SHOT, Contender("tuned", "toy + x")])
+    assert [score.value for score in scores] == [0.25, 0.75, 0.5]
+
+
+def test_the_system_message_of_the_prompt_is_sent_and_belongs_to_the_protocol(workspace: Workspace) -> None:
+    before = choice_questions(workspace)
+    prompt = workspace.root / "prompts" / "ask" / "choice.md"
+    prompt.write_text(prompt.read_text().replace("+++", '+++\nsystem = "You know {{ superclass }}s."', 1))
+    after = choice_questions(workspace)
+    assert {question.system for question in after} == {"You know objects."}
+    assert protocol_of(after, 1000) != protocol_of(before, 1000)
+    evaluate(workspace, [ZERO_SHOT])
+    evaluate(other(workspace, "train.device=cpu"), [ZERO_SHOT])
+    prompt.write_text(prompt.read_text().replace("You know", "You are"))
+    _, scores = evaluate(workspace, [ZERO_SHOT])
+    assert len(workspace.store.predictions("toy", scores[0].protocol)) == 20
+
+
+def test_a_picture_that_changed_since_init_is_not_asked_about(workspace: Workspace) -> None:
+    from fgvr_kit.errors import ImageError
+    from tests.photographs import picture
+
+    picture("another").save(workspace.path_of(workspace.store.images("test")[0]))
+    with pytest.raises(ImageError) as caught:
+        evaluate(workspace, [ZERO_SHOT])
+    assert caught.value.code == "image-changed"
+
+
+def test_probabilities_that_are_not_numbers_are_an_error(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from fgvr_kit.errors import ModelError
+    from fgvr_kit.families.base import Vlm
+
+    monkeypatch.setattr(
+        Vlm, "choose", lambda self, asks, labels: torch.full((len(asks), len(labels)), float("nan"))
+    )
+    with pytest.raises(ModelError) as caught:
+        evaluate(workspace, [ZERO_SHOT])
+    assert caught.value.code == "scores-not-finite"
+    assert workspace.store.scores() == []

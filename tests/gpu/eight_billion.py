@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from fgvr_kit.dataset.images import open_image, pixel_sha256
 from fgvr_kit.families import idefics2
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.toy.vlm import SENTENCES
@@ -129,7 +130,16 @@ def align_rows(vlm: Vlm, shape: Shape, n: int, folder: Path) -> list[AlignExampl
             for k in range(3)
         )
         rows.append(
-            AlignExample(path, QUESTION, "", description(vlm, shape, row), row, f"Class {row}", negatives)
+            AlignExample(
+                path,
+                pixel_sha256(open_image(path)),
+                QUESTION,
+                "",
+                description(vlm, shape, row),
+                row,
+                f"Class {row}",
+                negatives,
+            )
         )
     return rows
 

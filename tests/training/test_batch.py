@@ -29,7 +29,7 @@ def vlm() -> Vlm:
 
 def example(class_id: int, *negatives: int) -> AlignExample:
     return AlignExample(
-        Path("x.png"), "?", "", f"looks like {class_id}", class_id, f"class {class_id}",
+        Path("x.png"), "not looked at", "?", "", f"looks like {class_id}", class_id, f"class {class_id}",
         tuple(NegativeText(n, f"class {n}", f"looks like {n}") for n in negatives),
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_the_objective_is_generation_plus_alignment_of_rows_embedded_one_by_one(
 
 
 def row_as_question(row: AlignExample) -> InstructExample:
-    return InstructExample(row.image, row.question, row.system, row.description)
+    return InstructExample(row.image, row.sha256, row.question, row.system, row.description)
 
 
 def test_the_images_of_a_step_go_through_the_vision_tower_once(vlm: Vlm, workspace: Workspace) -> None:
