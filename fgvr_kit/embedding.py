@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgvr_kit import plugins, toy
-from fgvr_kit.dataset.images import open_image
+from fgvr_kit.dataset.images import open_known
 from fgvr_kit.errors import ModelError, SettingsError
-from fgvr_kit.fingerprint import fingerprint
+from fgvr_kit.fingerprint import digest_files, fingerprint
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.store import Store
 
@@ -41,17 +41,7 @@ class Clip:
     @property
     def key(self) -> str:
         """What vectors are stored under: everything that decides their values but the pixels."""
-        if self.spec in toy.NAMES:
-            return f"{toy.identity(self.spec)}#{_opener_version()}"
-        parts: list[Any] = [self.name.rpartition("/")[2] if self.name.startswith("local-dir:") else self.name]
-        for place in (self.name.removeprefix("local-dir:"), self.pretrained):
-            path = Path(place)
-            if place and path.exists():
-                files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
-                parts.append([[f.name, f.stat().st_size] for f in files])
-            else:
-                parts.append(place)
-        return f"{self.spec}#{fingerprint(parts, _opener_version())}"
+        return clip_key(self.spec)
 
     def images(
         self,
@@ -75,7 +65,7 @@ class Clip:
                 batch = [sha for sha in shas[start : start + batch_size] if sha not in known]
                 if not batch:
                     continue
-                vectors = self._encode_images([unique[sha] for sha in batch])
+                vectors = self._encode_images([(sha, unique[sha]) for sha in batch])
                 known |= self._keep(store, batch, vectors)
                 task.advance(len(batch))
         log.info("%d of %d images embedded with %s", missing, len(shas), self.spec)
@@ -102,11 +92,13 @@ class Clip:
         store.put_embeddings(self.key, rows)
         return rows
 
-    def _encode_images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
+    def _encode_images(self, images: Sequence[tuple[str, Path]]) -> NDArray[np.float32]:
         import torch
 
         model, preprocess, _, device = self._load()
-        pixels = torch.stack([preprocess(open_image(path)) for path in paths])  # (B, 3, H, W)
+        pixels = torch.stack(
+            [preprocess(open_known(path, sha256)) for sha256, path in images]
+        )  # (B, 3, H, W)
         with torch.inference_mode():
             vectors = model.encode_image(pixels.to(device), normalize=True)  # (B, D)
         return np.asarray(vectors.float().cpu().numpy())
@@ -137,6 +129,16 @@ class Clip:
             model.eval()
             self._parts = model, preprocess, tokenizer, device
         return self._parts
+
+
+def clip_key(spec: str) -> str:
+    """The model with all that decides its vectors: a toy by how it is built, files by what is in them."""
+    if spec in toy.NAMES:
+        return f"{toy.identity(spec)}#{_opener_version()}"
+    _, pretrained = _parse(spec)
+    places = (Path(place) for place in (spec.removeprefix("local-dir:"), pretrained) if place)
+    files = [digest_files(place) for place in places if place.exists()]
+    return f"{spec}#{fingerprint(files, _opener_version())}"
 
 
 def _parse(spec: str) -> tuple[str, str]:

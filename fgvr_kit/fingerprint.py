@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+_END = 1 << 20  # bytes
 
 
 def fingerprint(*parts: Any) -> str:
@@ -15,6 +18,26 @@ def fingerprint(*parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digest_files(place: Path) -> str:
+    """16 hex digits of a file, or of all files below a folder: their names, sizes, and both ends of their bytes.
+
+    Large files are not read whole: training changes every weight, and so the ends too. Hidden files are left out.
+    """
+    files = sorted(f for f in place.rglob("*") if f.is_file()) if place.is_dir() else [place]
+    running = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(place).as_posix() if place.is_dir() else file.name
+        if name.startswith(".") or "/." in name:
+            continue
+        size = file.stat().st_size
+        running.update(f"{name}\0{size}\0".encode())
+        with file.open("rb") as content:
+            running.update(content.read(_END))
+            content.seek(max(0, size - _END))
+            running.update(content.read(_END))
+    return running.hexdigest()[:16]
 
 
 def digest_rows(rows: Iterable[tuple[Any, ...]]) -> str:

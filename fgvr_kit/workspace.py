@@ -5,6 +5,7 @@ fgvr.toml  classes.csv  attributes.csv  prompts/  .fgvr/fgvr.db  .fgvr/runs/
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -106,6 +107,15 @@ class Workspace:
         name = self.settings.train.model
         beside = self.root / name
         return str(beside) if name and not Path(name).is_dir() and beside.is_dir() else name
+
+    def no_images(self) -> DatasetError:
+        """The error of a step that finds none: .fgvr is new, or was removed."""
+        return DatasetError(
+            "this workspace knows no images",
+            code="no-images",
+            where=str(self.root),
+            hint=f"fgvr-kit init {shlex.quote(str(self.root / self.settings.dataset.path))}",
+        )
 
     def path_of(self, image: Image) -> Path:
         return self.dataset / image.path

@@ -138,6 +138,8 @@ class _Run:
     is_reached: bool = False
     setbacks: int = 0
     """Batches given up since the last reply."""
+    stopped_by: BackendError | None = None
+    """Why no further batch is begun; those in flight may still come in, they are paid for."""
 
     async def answer(self, missing: list[tuple[str, Request]], task: Task) -> None:
         size = max(1, self.backend.batch_size)
@@ -153,10 +155,18 @@ class _Run:
             raise first from first.__cause__
         finally:
             await self.backend.aclose()
+        if self.stopped_by is not None:
+            raise self.stopped_by
 
     async def _work(self, queue: Iterator[list[tuple[str, Request]]], pace: Pace, task: Task) -> None:
         for batch in queue:
-            await self._batch(dict(batch), pace, task)
+            await asyncio.sleep(0)  # a model in this process never waits: let Ctrl-C through
+            if self.stopped_by is not None:
+                return
+            try:
+                await self._batch(dict(batch), pace, task)
+            except BackendError as error:
+                self.stopped_by = self.stopped_by or error
 
     async def _batch(self, waiting: dict[str, Request], pace: Pace, task: Task) -> None:
         """Ask until each request has a row or is given up."""
@@ -164,6 +174,9 @@ class _Run:
         while waiting:
             tries += 1
             await pace.enter()
+            if self.stopped_by is not None:
+                pace.leave()
+                return
             started = time.monotonic()
             try:
                 replies = await self._reply(list(waiting.values()))

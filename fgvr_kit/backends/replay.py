@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fgvr_kit.backends.base import Backend, Request, Response
-from fgvr_kit.errors import BackendError, RequestRejected, SettingsError
+from fgvr_kit.errors import BackendError, RequestRejected, SettingsError, UsageError
 from fgvr_kit.settings import Section
 from fgvr_kit.store import Store
 
@@ -120,15 +120,22 @@ def export_replies(store: Store, file: Path) -> int:
 
     The file is replaced at once: a kill leaves the old one or the new one.
     """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        problem = "it is a folder" if file.is_dir() else None
+    except (FileExistsError, NotADirectoryError):
+        problem = "a part of its path is a file"
+    if problem:
+        raise UsageError("replies cannot be written there", code="export-target", where=str(file),
+                         why=problem, hint="name a file, such as replies.jsonl")  # fmt: skip
     n_lines = 0
     part = file.with_name(f".{file.name}.part")
-    file.parent.mkdir(parents=True, exist_ok=True)
     with part.open("w", encoding="utf-8", newline="\n") as out:
         for row in store.all_replies():
             if row["outcome"] not in ("ok", "repaired"):
                 continue
             line = {
-                "purpose": row["purpose"], "image": row["subject"], "attribute": row["attribute"],
+                "purpose": row["purpose"], "image": _subject(row), "attribute": row["attribute"],
                 "prompt": prompt_sha256(row["system"] or "", row["prompt"]), "model": row["model"],
                 "note": row["note"], "text": row["text"],
             }  # fmt: skip
@@ -137,6 +144,13 @@ def export_replies(store: Store, file: Path) -> int:
             n_lines += 1
     part.replace(file)
     return n_lines
+
+
+def _subject(row: dict[str, Any]) -> str | None:
+    """The image that a reply belongs to. A model that saw no image answered the prompt alone: whoever asks in
+    the same words gets the same reply. A recording answers by the image, whatever the words."""
+    saw_none = row["images"] in (None, "[]")
+    return None if saw_none and not row["backend"].startswith("replay:") else row["subject"]
 
 
 def _note(line: _Line) -> str:

@@ -5,7 +5,6 @@ The weights are loaded when the first question is really asked: a run that is al
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,12 +14,11 @@ from pydantic import Field
 from fgvr_kit import toy
 from fgvr_kit.backends.base import Backend, Request, Response, pictures
 from fgvr_kit.errors import BackendError, BackendRefused, RequestRejected
+from fgvr_kit.fingerprint import digest_files
 from fgvr_kit.settings import Section
 
 if TYPE_CHECKING:
     from fgvr_kit.families.base import Ask, Vlm
-
-_SAMPLE = 64 * 1024  # bytes read at each end of a weights file
 
 
 class Settings(Section):
@@ -121,21 +119,10 @@ class Transformers(Backend):
 
 
 def _weights_of(place: str) -> str | None:
-    """What tells one checkpoint from the next in the same place, without torch; None for a hub id.
-
-    Of large files only size and both ends are read: training changes every weight, and so those too.
-    """
+    """What tells one checkpoint from the next in the same place, without torch; None for a hub id."""
     if place in toy.NAMES:
         return toy.identity(place)
     folder = Path(place)
     if not folder.is_dir():
         return None
-    running = hashlib.sha256()
-    for file in sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith(".")):
-        size = file.stat().st_size
-        running.update(f"{file.name}\0{size}\0".encode())
-        with file.open("rb") as content:
-            running.update(content.read(_SAMPLE))
-            content.seek(max(0, size - _SAMPLE))
-            running.update(content.read(_SAMPLE))
-    return running.hexdigest()[:16]
+    return digest_files(folder)

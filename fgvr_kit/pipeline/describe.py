@@ -43,6 +43,9 @@ def describe(workspace: Workspace, *, retry_failed: bool = False, progress: Prog
     """
     store = workspace.store
     images, answers = store.images(), store.answers()
+    if not images:
+        raise workspace.no_images()
+    made_from = fingerprint_of(workspace)  # before the work: what is edited meanwhile makes the step stale
     answered = [image for image in images if image.id in answers]
     if not answered:
         raise DatasetError("there are no answers to make descriptions of", code="no-answers",
@@ -65,15 +68,16 @@ def describe(workspace: Workspace, *, retry_failed: bool = False, progress: Prog
     done |= {"images": len(images), "descriptions": len(made)}
     rows = tuple(("descriptions", n, reason) for reason, n in dropped.most_common())
     summary = Summary("describe", done, rows, tuple(sorted(notes)), tuple(notices))
-    store.finish("describe", fingerprint_of(workspace), summary)
+    if not any(notice.code == "requests-unanswered" for notice in notices):
+        store.finish("describe", made_from, summary)
     return summary
 
 
 def fingerprint_of(workspace: Workspace) -> str:
-    """All that decides the descriptions but who writes them: that stands with every reply."""
+    """All that decides the descriptions."""
     settings = workspace.settings
     by_template = settings.describe.by == "template"
-    own = ["by"] if by_template else ["by", "sentences", "max_tokens"]
+    own = ["by"] if by_template else ["by", "backend", "sentences", "max_tokens"]
     return fingerprint(
         "describe", workspace.store.digest("answers", ["image_id", "attribute", "value"]),
         [a.name for a in workspace.attributes()], settings.describe.model_dump(include=set(own)),

@@ -60,6 +60,7 @@ def discover(
     target = workspace.root / "attributes.csv"
     if target.is_file() and not replace:
         return _kept(workspace, from_file)
+    made_from = _asked_with(workspace)  # before the work: what is edited meanwhile makes the step stale
     if from_file is not None:
         proposed, most, why = read_attributes(from_file), None, ""
         done: dict[str, Any] = {"from": str(from_file)}
@@ -75,13 +76,17 @@ def discover(
     write_csv(target, ATTRIBUTE_COLUMNS, ([a.name, a.question, ""] for a in attributes))
     rows = tuple(("attributes", n, reason) for reason, n in dropped.items())
     summary = Summary("discover", {**done, "attributes": len(attributes)}, rows, notes)
-    workspace.store.finish("discover", fingerprint_of(workspace), summary)
+    workspace.store.finish("discover", made_from, summary)
     return summary
 
 
 def fingerprint_of(workspace: Workspace) -> str:
     """What the list was asked for with. Raises DatasetError when there is no list: then nothing stands."""
     workspace.attributes()
+    return _asked_with(workspace)
+
+
+def _asked_with(workspace: Workspace) -> str:
     settings = workspace.settings
     return fingerprint(
         "discover", settings.domain.model_dump(), settings.discover.n_attributes,

@@ -36,12 +36,16 @@ def extract(
     """Fill table `answers` for all images: the free description and one value an attribute.
 
     limit: only the first so many images by path, to try before paying; the step does not count as done, and
-    answers of an earlier complete run stay.  retry_failed: ask again where the stored reply is no answer.
+    answers of an earlier complete run stay. It does not count as done either where a request got no reply.
+    retry_failed: ask again where the stored reply is no answer.
     Raises DatasetError without attributes, SettingsError without a backend, BackendError when nobody answers.
     """
     settings, store = workspace.settings, workspace.store
     attributes = workspace.attributes()
     images = store.images()
+    if not images:
+        raise workspace.no_images()
+    made_from = fingerprint_of(workspace)  # before the work: what is edited meanwhile makes the step stale
     chosen = images[:limit]
     backend = open_backend(settings.extract.backend, settings, workspace.root, key="extract.backend")
     requests = requests_for(workspace, chosen, attributes)
@@ -68,19 +72,19 @@ def extract(
     notices = [*notices_of(asked, retry_failed), *_limited(len(chosen), len(images), stands)]
     rows = tuple(("answers", n, reason) for reason, n in dropped.most_common())
     summary = Summary("extract", done, rows, notes_of(asked), tuple(notices))
-    if is_whole:
-        store.finish("extract", fingerprint_of(workspace), summary)
+    if is_whole and not asked.failures:
+        store.finish("extract", made_from, summary)
     return summary
 
 
 def fingerprint_of(workspace: Workspace) -> str:
-    """All that decides the answers but who gives them: that stands with every reply."""
+    """All that decides the answers."""
     settings = workspace.settings
     together = settings.extract.ask == "together"
     return fingerprint(
         "extract", workspace.store.digest("images", ["path", "sha256"]),
         [(a.name, a.question) for a in workspace.attributes()],
-        settings.extract.ask, settings.extract.max_tokens,
+        settings.extract.backend, settings.extract.ask, settings.extract.max_tokens,
         settings.domain.superclass, settings.domain.notes,
         workspace.prompts.hashes([GENERAL_PROMPT, TOGETHER_PROMPT if together else QUESTION_PROMPT]),
     )  # fmt: skip

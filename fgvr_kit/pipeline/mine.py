@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fgvr_kit.embedding import Clip
+from fgvr_kit.embedding import Clip, clip_key
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.progress import SILENT, Progress
@@ -29,9 +29,12 @@ CLASS_PROMPT = "mine/class"
 def mine(workspace: Workspace, progress: Progress = SILENT) -> Summary:
     """Fill tables `negatives` (training images) and `options` (test images)."""
     settings, store = workspace.settings.mine, workspace.store
+    if not store.images():
+        raise workspace.no_images()
     clip = Clip(settings.model, device=workspace.settings.train.device)
     classes = workspace.classes()
     train, test = store.images("train"), store.images("test")
+    made_from = fingerprint_of(workspace)  # before the work: what is edited meanwhile makes the step stale
     _refuse_unusable(workspace, train, test, len(classes))
     names = list(classes)
     texts = [workspace.prompts.render(CLASS_PROMPT, name=classes[n].display_name).text for n in names]
@@ -53,7 +56,7 @@ def mine(workspace: Workspace, progress: Progress = SILENT) -> Summary:
         settings.n_negatives,
         min(settings.n_options, len(names)),
     )
-    store.finish("mine", fingerprint_of(workspace), summary)
+    store.finish("mine", made_from, summary)
     return summary
 
 
@@ -62,7 +65,9 @@ def fingerprint_of(workspace: Workspace) -> str:
     names = [[c.name, c.display_name] for c in workspace.classes().values()]
     images = workspace.store.digest("images", ["id", "class", "split", "sha256"])
     prompts = workspace.prompts.hashes([CLASS_PROMPT])
-    return fingerprint(settings.model, settings.n_negatives, settings.n_options, names, images, prompts)
+    return fingerprint(
+        clip_key(settings.model), settings.n_negatives, settings.n_options, names, images, prompts
+    )
 
 
 def find_negatives(

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from fgvr_kit import plugins, toy
-from fgvr_kit.fingerprint import fingerprint
+from fgvr_kit.fingerprint import digest_files, fingerprint
 from fgvr_kit.training.records import read_run
 from fgvr_kit.workspace import Workspace
 
 _TRAINING = 1  # raise it when the same settings and data would train to something else
 _STATE_FILE = "trainer_state.json"
-_HASHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +94,14 @@ def stage_fingerprint(
 
 
 def model_identity(root: Path, name: str) -> str:
-    """A hub id as it stands; for a folder, a hash of its files (names, sizes, and the small ones' bytes), so
-    that a workspace that is moved, with its model, needs no new training."""
+    """A hub id as it stands; for a folder, a hash of its files, so that a workspace that is moved, with its
+    model, needs no new training."""
     if name in toy.NAMES:
         return toy.identity(name)
     folder = next((f for f in (Path(name), root / name) if name and f.is_dir()), None)
     if folder is None:
         return name
-    running = hashlib.sha256()
-    for file in sorted(f for f in folder.rglob("*") if f.is_file()):
-        n_bytes = file.stat().st_size
-        running.update(f"{file.relative_to(folder).as_posix()}\0{n_bytes}\0".encode())
-        if n_bytes <= _HASHED_BYTES:
-            running.update(file.read_bytes())
-    return running.hexdigest()[:16]
+    return digest_files(folder)
 
 
 def last_complete(checkpoints: Path) -> Path | None:

@@ -269,6 +269,15 @@ def test_a_bug_in_a_backend_keeps_its_type(store: Store) -> None:
         ask(Scripted(script), [question(1), question(2)], store)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handler, also where the tests were started in the background, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_was_answered(store: Store) -> None:
     def script(request: Request) -> Response:
         if request == question(3):
@@ -282,6 +291,36 @@ def test_ctrl_c_keeps_what_was_answered(store: Store) -> None:
     assert 3 <= n_kept < 200
     asked = ask(Scripted(lambda _: said()), [question(n) for n in range(200)], store)
     assert (asked.n_stored, asked.n_new) == (n_kept, 200 - n_kept)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_reaches_a_model_that_never_waits(store: Store) -> None:
+    class InProcess(Scripted):
+        concurrency = 1
+
+        async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
+            if requests[0] == question(3):
+                os.kill(os.getpid(), signal.SIGINT)
+            return [said() for _ in requests]
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(InProcess(lambda _: said()), [question(n) for n in range(200)], store)
+    assert 3 <= store.count("replies") <= 6
+
+
+def test_replies_in_flight_when_one_is_refused_are_kept(store: Store) -> None:
+    class NoCredit(Scripted):
+        concurrency = 8
+
+        async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
+            if requests[0] == question(7):
+                raise BackendRefused("no credit", code="backend-quota", hint="pay")
+            await asyncio.sleep(0.05)
+            return [said() for _ in requests]
+
+    with pytest.raises(BackendRefused):
+        ask(NoCredit(lambda _: said()), [question(n) for n in range(100)], store)
+    assert store.count("replies") == 7
 
 
 def test_it_can_be_asked_from_inside_a_running_event_loop(store: Store) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fgvr_kit.backends.base import Backend
 from fgvr_kit.backends.engine import ask
 from fgvr_kit.backends.replay import export_replies, prompt_sha256
-from fgvr_kit.errors import RequestRejected, SettingsError
+from fgvr_kit.errors import RequestRejected, SettingsError, UsageError
 from fgvr_kit.store import Store
 from tests.backends.contract import SCHEMA, opened, prompt, question, say
 from tests.backends.test_engine import Scripted, said
@@ -160,6 +160,7 @@ def test_exported_replies_answer_the_same_requests_elsewhere(tmp_path: Path, sto
         lambda r: said(f"{r.purpose} {r.subject} {r.prompt.text} \u2028ä", note="untrained toy model")
     )
     backend.per_subject = True
+    backend.spec = "replay:first.jsonl"  # its replies belong to the image, whatever the words
     before = ask(backend, requests, store)
     ask(Scripted(lambda _: said("")), [question(9)], store)  # no answer: not exported
     assert export_replies(store, tmp_path / "out" / "replies.jsonl") == 5
@@ -182,3 +183,25 @@ def test_exported_replies_answer_the_same_requests_elsewhere(tmp_path: Path, sto
     assert [{**line, "note": "recorded replies of m-1; untrained toy model"} for line in first] == again
     reply = say(opened("replay:again.jsonl", tmp_path), question(1))[0]
     assert reply.note == "recorded replies of m-1; untrained toy model"
+
+
+def test_a_reply_that_saw_no_image_is_exported_for_whoever_asks_in_these_words(
+    tmp_path: Path, store: Store
+) -> None:
+    """Two images with equal answers share one description: the recording must serve both."""
+    one, two = (
+        replace(question(1), purpose="describe", subject=s * 64, attribute=None, images=()) for s in "ab"
+    )
+    ask(Scripted(lambda _: said("A red bee.")), [one, two], store)
+    assert export_replies(store, tmp_path / "r.jsonl") == 1
+    with Store(tmp_path / "other" / "fgvr.db") as other:
+        after = ask(opened("replay:r.jsonl", tmp_path), [one, two], other)
+        assert [after.row(request)["text"] for request in (one, two)] == ["A red bee."] * 2  # type: ignore[index]
+
+
+def test_a_place_that_is_no_file_is_refused(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "file").write_text("x")
+    for target in (tmp_path, tmp_path / "file" / "r.jsonl"):
+        with pytest.raises(UsageError) as caught:
+            export_replies(store, target)
+        assert caught.value.code == "export-target"

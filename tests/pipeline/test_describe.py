@@ -189,7 +189,8 @@ def test_the_step_stands_on_the_answers_and_the_words_that_are_sent(root: Path) 
 
     model, template = fingerprint(), fingerprint("describe.by=template")
     assert model != template
-    assert fingerprint("describe.backend=other:model") == model
+    assert fingerprint("describe.backend=other:model") != model
+    assert fingerprint("describe.by=template", "describe.backend=other:model") == template
     assert fingerprint("describe.sentences=2") != model
     assert fingerprint("describe.by=template", "describe.sentences=2") == template
     assert fingerprint("domain.superclass=coin") != model

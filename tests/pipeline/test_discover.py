@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fgvr_kit.backends.base import Request
 from fgvr_kit.errors import BackendError, FgvrError
 from fgvr_kit.pipeline import discover as module
 from fgvr_kit.pipeline.discover import discover, snake_case
@@ -204,6 +205,21 @@ def test_the_step_stands_on_the_words_of_its_prompt_and_on_the_list(root: Path) 
     (root / "attributes.csv").unlink()
     with opened(root) as workspace, pytest.raises(FgvrError, match="no attributes"):
         module.fingerprint_of(workspace)
+
+
+def test_a_prompt_edited_while_the_model_answers_makes_the_step_stale(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = root / "prompts" / "discover" / "attributes.md"
+
+    def edit_and_answer(_: Request) -> str:
+        prompt.write_text(prompt.read_text() + "\nBe brief.")
+        return json.dumps({"attributes": [RIM]})
+
+    use(Scripted(edit_and_answer), monkeypatch)
+    with opened(root) as workspace:
+        discover(workspace)
+        assert workspace.store.walk()["discover"]["fingerprint"] != module.fingerprint_of(workspace)
 
 
 @pytest.mark.parametrize(

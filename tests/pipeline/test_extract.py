@@ -291,16 +291,22 @@ def test_without_attributes_or_a_backend_it_says_what_to_do(root: Path) -> None:
     assert (nobody.value.code, nothing.value.code) == ("no-backend", "no-attributes")
 
 
-def test_the_step_stands_on_what_is_asked_and_not_on_who_answers(root: Path) -> None:
+def test_the_step_stands_on_what_is_asked_and_on_who_answers(root: Path) -> None:
     with opened(root) as workspace:
         before = module.fingerprint_of(workspace)
-    same = ["extract.backend=other:model", "domain.unit=coin", "describe.sentences=2"]
-    other = ["extract.ask=together", "extract.max_tokens=7", "domain.superclass=coin", "domain.notes=blurred"]
+    same = ["describe.backend=other:model", "domain.unit=coin", "describe.sentences=2"]
+    other = [
+        "extract.backend=other:model",
+        "extract.ask=together",
+        "extract.max_tokens=7",
+        "domain.superclass=coin",
+        "domain.notes=blurred",
+    ]
     found = []
     for override in (*same, *other):
         with opened(root, override) as workspace:
             found.append(module.fingerprint_of(workspace) == before)
-    assert found == [True, True, True, False, False, False, False]
+    assert found == [True, True, True, False, False, False, False, False]
     (root / "attributes.csv").write_text("attribute,question,note\nstars,How many stars?,\n")
     with opened(root) as workspace:
         assert module.fingerprint_of(workspace) != before
