@@ -23,13 +23,13 @@ def fingerprint(*parts: Any) -> str:
 def digest_files(place: Path) -> str:
     """16 hex digits of a file, or of all files below a folder: their names, sizes, and both ends of their bytes.
 
-    Large files are not read whole: training changes every weight, and so the ends too. Hidden files are left out.
+    Large files are not read whole: training changes every weight, and so the ends too. Of a folder, hidden files are left out.
     """
     files = sorted(f for f in place.rglob("*") if f.is_file()) if place.is_dir() else [place]
     running = hashlib.sha256()
     for file in files:
         name = file.relative_to(place).as_posix() if place.is_dir() else file.name
-        if name.startswith(".") or "/." in name:
+        if place.is_dir() and any(part.startswith(".") for part in name.split("/")):
             continue
         size = file.stat().st_size
         running.update(f"{name}\0{size}\0".encode())

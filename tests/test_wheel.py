@@ -34,13 +34,15 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fresh")
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
+    what = ["install", "--quiet", str(wheel), "-c", str(ROOT / "constraints.txt")]
     uv = Path(sys.executable).with_name("uv")
-    installer = [str(uv), "pip"] if uv.exists() else [sys.executable, "-m", "pip", "--python", str(python)]
-    where = ["--python", str(python)] if uv.exists() else []
-    subprocess.run(
-        [*installer, "install", "--quiet", *where, str(wheel), "-c", str(ROOT / "constraints.txt")],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
+    installers = [[str(uv), "pip", *what, "--python", str(python)]] if uv.exists() else []
+    installers.append([sys.executable, "-m", "pip", "--python", str(python), *what])
+    for command in installers:  # uv is quicker; pip knows proxies and certificates that uv is not told of
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stderr
     return folder
 
 

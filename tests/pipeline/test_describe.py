@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from fgvr_kit.errors import BackendError, FgvrError
+from fgvr_kit.errors import BackendError, FgvrError, RequestRejected
 from fgvr_kit.pipeline import describe as module
 from fgvr_kit.pipeline.describe import describe, is_seen
 from fgvr_kit.pipeline.extract import extract
@@ -180,6 +181,26 @@ def test_without_answers_a_backend_or_any_reply_the_descriptions_stay(
         assert workspace.store.descriptions() == before
     codes = [error.value.code for error in (nobody, silent, unanswered)]
     assert codes == ["no-backend", "nothing-answered", "no-answers"]
+
+
+def test_while_requests_are_unanswered_the_step_does_not_stand(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies: list[Said] = [RequestRejected("too long", code="request-rejected", hint="shorten it")]
+    use(Scripted(lambda _: replies.pop() if replies else "A coin."), monkeypatch)
+    with opened(root) as workspace:
+        describe(workspace)
+        assert len(workspace.store.descriptions()) == N_COINS - 1
+        assert "describe" not in workspace.store.walk()
+        assert describe(workspace).done["asked now"] == 1
+        assert workspace.store.walk()["describe"]["fingerprint"] == module.fingerprint_of(workspace)
+
+
+def test_without_its_database_a_workspace_is_to_be_initialised_again(root: Path) -> None:
+    shutil.rmtree(root / ".fgvr")
+    with opened(root) as workspace, pytest.raises(FgvrError) as caught:
+        describe(workspace)
+    assert caught.value.code == "no-images"
 
 
 def test_the_step_stands_on_the_answers_and_the_words_that_are_sent(root: Path) -> None:

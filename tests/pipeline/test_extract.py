@@ -291,6 +291,47 @@ def test_without_attributes_or_a_backend_it_says_what_to_do(root: Path) -> None:
     assert (nobody.value.code, nothing.value.code) == ("no-backend", "no-attributes")
 
 
+def test_while_requests_are_unanswered_the_step_does_not_stand(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(request: Request) -> Said:
+        if request.attribute == "stars":
+            return RequestRejected("too large", code="request-rejected", hint="shrink it")
+        return plain(request)
+
+    set_attributes(root, "rim", "stars")
+    with opened(root) as workspace:
+        use(Scripted(say), monkeypatch)
+        extract(workspace)
+        assert workspace.store.count("answers") == 2 * N_COINS
+        assert "extract" not in workspace.store.walk()
+        use(Scripted(plain), monkeypatch)
+        assert extract(workspace).done["asked now"] == N_COINS
+        assert workspace.store.walk()["extract"]["fingerprint"] == module.fingerprint_of(workspace)
+
+
+def test_attributes_edited_while_the_model_answers_make_the_step_stale(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit_and_answer(request: Request) -> Said:
+        set_attributes(root, "rim", "stars")
+        return plain(request)
+
+    set_attributes(root, "rim")
+    use(Scripted(edit_and_answer), monkeypatch)
+    with opened(root) as workspace:
+        extract(workspace)
+        assert workspace.store.walk()["extract"]["fingerprint"] != module.fingerprint_of(workspace)
+
+
+def test_without_its_database_a_workspace_is_to_be_initialised_again(root: Path) -> None:
+    shutil.rmtree(root / ".fgvr")
+    with opened(root) as workspace, pytest.raises(FgvrError) as caught:
+        extract(workspace)
+    assert caught.value.code == "no-images"
+    assert caught.value.hint == f"fgvr-kit init {root / 'coins'}"
+
+
 def test_the_step_stands_on_what_is_asked_and_on_who_answers(root: Path) -> None:
     with opened(root) as workspace:
         before = module.fingerprint_of(workspace)

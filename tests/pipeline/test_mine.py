@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.pipeline.init import init
-from fgvr_kit.pipeline.mine import find_negatives, find_options, mine
+from fgvr_kit.pipeline.mine import find_negatives, find_options, fingerprint_of, mine
 from fgvr_kit.types import Image
 from fgvr_kit.workspace import Workspace
 from tests.photographs import class_folders
@@ -151,3 +152,26 @@ def test_a_wrong_clip_model_is_named(workspace: Workspace, model: str, code: str
     assert caught.value.code == code
     assert caught.value.hint
     assert other.store.negatives() == {}
+
+
+def test_a_prompt_edited_while_images_are_embedded_makes_the_step_stale(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, cache_folder: Path
+) -> None:
+    from fgvr_kit.embedding import Clip
+
+    prompt, embed = workspace.root / "prompts" / "mine" / "class.md", Clip.images
+
+    def edit_and_embed(self: Clip, *args: object, **options: object) -> object:
+        prompt.write_text(prompt.read_text() + "\nBlurred.")
+        return embed(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Clip, "images", edit_and_embed)
+    mine(workspace)
+    assert workspace.store.walk()["mine"]["fingerprint"] != fingerprint_of(workspace)
+
+
+def test_without_its_database_a_workspace_is_to_be_initialised_again(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.state)
+    with Workspace(workspace.root, ["mine.model=toy-clip"]) as again, pytest.raises(FgvrError) as caught:
+        mine(again)
+    assert caught.value.code == "no-images"
