@@ -23,7 +23,8 @@ def fingerprint(*parts: Any) -> str:
 def digest_files(place: Path) -> str:
     """16 hex digits of a file, or of all files below a folder: their names, sizes, and both ends of their bytes.
 
-    Large files are not read whole: training changes every weight, and so the ends too. Of a folder, hidden files are left out.
+    Large files are not read whole: training changes every weight, and so the ends too. Of a folder,
+    hidden files are left out.
     """
     files = sorted(f for f in place.rglob("*") if f.is_file()) if place.is_dir() else [place]
     running = hashlib.sha256()
