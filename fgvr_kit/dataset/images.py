@@ -84,7 +84,8 @@ def shrink(image: Image.Image, max_pixels: int) -> Image.Image:
     if n_pixels <= max_pixels:
         return image
     scale = (max_pixels / n_pixels) ** 0.5
-    size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+    slack = 1e-6  # 150 * sqrt(56 * 56 / (150 * 150)) is 55.999...
+    size = (max(1, int(image.width * scale + slack)), max(1, int(image.height * scale + slack)))
     return image.resize(size, Image.Resampling.LANCZOS)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fgvr_kit.dataset.images import shrink
 from fgvr_kit.errors import ModelError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from fgvr_kit.families.base import Ask
 
 
@@ -100,19 +98,6 @@ def process(
         return_tensors="pt",
     )
     return dict(batch)
-
-
-def shrink(image: Image, max_pixels: int) -> Image:
-    """The image itself, or a smoothly reduced copy of at most max_pixels with the same proportions."""
-    from PIL.Image import Resampling
-
-    width, height = image.size
-    if width * height <= max_pixels:
-        return image
-    scale = math.sqrt(max_pixels / (width * height))
-    slack = 1e-6  # 150 * sqrt(56 * 56 / (150 * 150)) is 55.999...
-    size = (max(1, int(width * scale + slack)), max(1, int(height * scale + slack)))
-    return image.resize(size, Resampling.LANCZOS)
 
 
 def pad_id(tokenizer: Any) -> int:

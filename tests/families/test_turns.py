@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from fgvr_kit.dataset.images import shrink
 from fgvr_kit.errors import ModelError
 from fgvr_kit.families import turns
 from fgvr_kit.families.base import Ask, Vlm
@@ -99,7 +100,7 @@ def test_the_start_token_never_stands_twice(vlm: Vlm) -> None:
 def test_large_images_are_shrunk_with_their_proportions(
     size: tuple[int, int], max_pixels: int, expected: tuple[int, int]
 ) -> None:
-    assert turns.shrink(Image.new("RGB", size), max_pixels).size == expected
+    assert shrink(Image.new("RGB", size), max_pixels).size == expected
 
 
 def test_shrinking_smooths_fine_stripes() -> None:
@@ -107,7 +108,7 @@ def test_shrinking_smooths_fine_stripes() -> None:
     stripes = Image.new("RGB", (64, 64))
     for x in range(0, 64, 2):
         stripes.paste((255, 255, 255), (x, 0, x + 1, 64))
-    middle = turns.shrink(stripes, 16 * 16).getpixel((8, 8))
+    middle = shrink(stripes, 16 * 16).getpixel((8, 8))
     assert isinstance(middle, tuple)
     assert all(118 <= value <= 138 for value in middle)
 
