@@ -54,7 +54,7 @@ def evaluate(
         predictions, note = _answers_of(workspace, contender, questions, protocol, progress)
         correct[contender.label] = [predictions[q.image.id].is_correct for q in questions]
         if note:
-            notes[note] = None
+            notes |= dict.fromkeys(note.split("; "))
         scores.append(_accuracy(contender.label, protocol, correct[contender.label], note))
     baseline = contenders[0].label
     for contender in contenders[1:]:
