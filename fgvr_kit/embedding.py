@@ -15,6 +15,7 @@ from fgvr_kit.errors import ModelError, SettingsError
 from fgvr_kit.fingerprint import digest_files, fingerprint
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.store import Store
+from fgvr_kit.types import ImageRef
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,17 +47,17 @@ class Clip:
     def images(
         self,
         store: Store,
-        images: Sequence[tuple[str, Path]],
+        images: Sequence[ImageRef],
         *,
         batch_size: int,
         progress: Progress = SILENT,
     ) -> NDArray[np.float32]:
-        """(N, D) unit rows for (pixel sha256, path) pairs, in their order.
+        """(N, D) unit rows, in the order of images.
 
         Batches are cut from the whole list, so that a run that was killed goes on with the same batches and
         ends with the same vectors. Raises ModelError when a vector is not finite.
         """
-        unique = dict(images)
+        unique = {image.sha256: image for image in images}
         shas = list(unique)
         known = store.embeddings(self.key, shas)
         missing = len(shas) - len(known)
@@ -65,11 +66,11 @@ class Clip:
                 batch = [sha for sha in shas[start : start + batch_size] if sha not in known]
                 if not batch:
                     continue
-                vectors = self._encode_images([(sha, unique[sha]) for sha in batch])
+                vectors = self._encode_images([unique[sha] for sha in batch])
                 known |= self._keep(store, batch, vectors)
                 task.advance(len(batch))
         log.info("%d of %d images embedded with %s", missing, len(shas), self.spec)
-        return _stack([known[sha] for sha, _ in images])
+        return _stack([known[image.sha256] for image in images])
 
     def texts(self, store: Store, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, D) unit rows, in the order of texts."""
@@ -92,13 +93,11 @@ class Clip:
         store.put_embeddings(self.key, rows)
         return rows
 
-    def _encode_images(self, images: Sequence[tuple[str, Path]]) -> NDArray[np.float32]:
+    def _encode_images(self, images: Sequence[ImageRef]) -> NDArray[np.float32]:
         import torch
 
         model, preprocess, _, device = self._load()
-        pixels = torch.stack(
-            [preprocess(open_known(path, sha256)) for sha256, path in images]
-        )  # (B, 3, H, W)
+        pixels = torch.stack([preprocess(open_known(image)) for image in images])  # (B, 3, H, W)
         with torch.inference_mode():
             vectors = model.encode_image(pixels.to(device), normalize=True)  # (B, D)
         return np.asarray(vectors.float().cpu().numpy())

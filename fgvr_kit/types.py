@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Split = Literal["train", "val", "test"]
@@ -13,6 +14,18 @@ Outcome = Literal["ok", "repaired", "refused", "cut_off", "invalid"]
 
 GENERAL = "general"
 """Name of the answer that holds an image's free description; no attribute may take it."""
+
+Box = tuple[int, int, int, int]
+"""left, top, right, bottom in pixels of the upright picture; right and bottom are outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """Where an image's pixels lie: a file, or a box in it.  sha256: of its upright RGB pixels."""
+
+    path: Path
+    sha256: str
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,7 @@ class Image:
     class_name: str
     split: Split
     sha256: str
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

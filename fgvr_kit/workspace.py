@@ -18,7 +18,7 @@ from fgvr_kit.errors import DatasetError, WorkspaceError
 from fgvr_kit.prompts import Prompts
 from fgvr_kit.settings import FILE_NAME, Settings
 from fgvr_kit.store import Store
-from fgvr_kit.types import GENERAL, Attribute, Image, ImageClass
+from fgvr_kit.types import GENERAL, Attribute, Image, ImageClass, ImageRef
 
 CLASS_COLUMNS = ("class", "display_name", "synonyms", "note")
 ATTRIBUTE_COLUMNS = ("attribute", "question", "note")
@@ -117,8 +117,10 @@ class Workspace:
             hint=f"fgvr-kit init {shlex.quote(str(self.root / self.settings.dataset.path))}",
         )
 
-    def path_of(self, image: Image) -> Path:
-        return self.dataset / image.path
+    def ref_of(self, image: Image) -> ImageRef:
+        """Where an image's pixels lie. A crop's path is that of its picture, "#" and which box."""
+        path = image.path.rpartition("#")[0] if image.box else image.path
+        return ImageRef(self.dataset / path, image.sha256, image.box)
 
     def keep(self, choices: Mapping[str, str]) -> list[str]:
         """Write those "section.key" -> value into fgvr.toml that stand at their default; comments stay.

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from fgvr_kit import plugins
-from fgvr_kit.dataset.images import open_image, pixel_sha256, shrink
+from fgvr_kit.dataset.images import open_known, shrink
 from fgvr_kit.errors import BackendError, ImageError, RequestRejected, SettingsError
 from fgvr_kit.prompts import Prompt
 from fgvr_kit.settings import Settings, plugin_section
+from fgvr_kit.types import ImageRef
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -33,14 +34,6 @@ CONNECT = 10.0
 """Seconds until a server that does not take the call counts as unreachable."""
 
 FinishReason = Literal["stop", "length", "refused"]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRef:
-    """An image file. sha256: of its upright RGB pixels, which is what decides a reply."""
-
-    path: Path
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +214,11 @@ def pictures(request: Request, max_pixels: int) -> list[PIL.Image.Image]:
 # requests under way stand close together.
 @lru_cache(maxsize=16)
 def _picture(ref: ImageRef, max_pixels: int) -> PIL.Image.Image:
-    again = "fgvr-kit init IMAGES reads the folder again"
     try:
-        image = open_image(ref.path)
+        return shrink(open_known(ref), max_pixels)
     except ImageError as error:
-        raise RequestRejected(f"an image cannot be opened any more: {error.reason}", code=error.code,
-                              where=error.where, hint=again) from error  # fmt: skip
-    if pixel_sha256(image) != ref.sha256:  # its reply would be kept for the picture that was there before
-        raise RequestRejected("an image has changed since it was read", code="image-changed",
-                              where=str(ref.path), hint=again)  # fmt: skip
-    return shrink(image, max_pixels)
+        raise RequestRejected(error.reason, code=error.code, where=error.where,
+                              hint="fgvr-kit init IMAGES reads the folder again") from error  # fmt: skip
 
 
 @lru_cache(maxsize=64)

@@ -74,7 +74,7 @@ def answer_choices(vlm: Vlm, workspace: Workspace, questions: Sequence[Question]
     from fgvr_kit.families.base import Ask
 
     asks = [
-        Ask(q.text, (open_known(workspace.path_of(q.image), q.image.sha256),), system=q.system)
+        Ask(q.text, (open_known(workspace.ref_of(q.image)),), system=q.system)
         for q in questions
     ]
     letters = LETTERS[: len(questions[0].options)]

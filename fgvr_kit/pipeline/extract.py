@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fgvr_kit.backends import parse
-from fgvr_kit.backends.base import Backend, ImageRef, Request, open_backend
+from fgvr_kit.backends.base import Backend, Request, open_backend
 from fgvr_kit.backends.engine import USABLE, Asked, Row, ask
 from fgvr_kit.errors import BackendError
 from fgvr_kit.fingerprint import fingerprint
@@ -116,7 +116,7 @@ def requests_for(
     found: dict[str, list[Request]] = {}
     for image in images:
         if image.sha256 not in found:
-            refs = (ImageRef(workspace.path_of(image), image.sha256),)
+            refs = (workspace.ref_of(image),)
             found[image.sha256] = [
                 Request("extract", prompt, refs, image.sha256, name, schema, max_tokens)
                 for name, prompt, schema, max_tokens in asked

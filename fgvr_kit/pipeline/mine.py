@@ -39,7 +39,7 @@ def mine(workspace: Workspace, progress: Progress = SILENT) -> Summary:
     names = list(classes)
     texts = [workspace.prompts.render(CLASS_PROMPT, name=classes[n].display_name).text for n in names]
     text_vectors = clip.texts(store, texts)  # (C, D)
-    both = [(image.sha256, workspace.path_of(image)) for image in (*train, *test)]
+    both = [workspace.ref_of(image) for image in (*train, *test)]
     image_vectors = clip.images(store, both, batch_size=settings.batch_size, progress=progress)  # (N, D)
     train_vectors, test_vectors = image_vectors[: len(train)], image_vectors[len(train) :]
 

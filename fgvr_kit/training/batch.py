@@ -104,7 +104,7 @@ def number_words(examples: Sequence[AlignExample]) -> Words:
 def _encode(
     vlm: Vlm, examples: Sequence[AlignExample] | Sequence[InstructExample], answers: list[str]
 ) -> Batch:
-    asks = [Ask(e.question, (open_known(e.image, e.sha256),), system=e.system) for e in examples]
+    asks = [Ask(e.question, (open_known(e.image),), system=e.system) for e in examples]
     encoded = vlm.encode(asks, answers)
     return Batch(dict(encoded.inputs), encoded.labels)
 

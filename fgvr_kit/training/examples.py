@@ -11,12 +11,11 @@ import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from fgvr_kit.errors import WorkspaceError
 from fgvr_kit.fingerprint import digest_rows
-from fgvr_kit.types import Image, Negative
+from fgvr_kit.types import Image, ImageRef, Negative
 from fgvr_kit.workspace import Workspace
 
 ALIGN_PROMPTS = ("align/describe",)
@@ -34,13 +33,9 @@ class NegativeText:
 
 @dataclass(frozen=True, slots=True)
 class AlignExample:
-    """image, the user's turn, and what it is aligned with. class_id: a row of classes.csv, sorted by name.
+    """image, the user's turn, and what it is aligned with. class_id: a row of classes.csv, sorted by name."""
 
-    sha256: of the image's pixels, held against the file when it is opened.
-    """
-
-    image: Path
-    sha256: str
+    image: ImageRef
     question: str
     system: str
     description: str
@@ -51,13 +46,9 @@ class AlignExample:
 
 @dataclass(frozen=True, slots=True)
 class InstructExample:
-    """image, the user's turn, and the answer to learn: a class's display name or the letter of an option.
+    """image, the user's turn, and the answer to learn: a class's display name or the letter of an option."""
 
-    sha256: of the image's pixels, held against the file when it is opened.
-    """
-
-    image: Path
-    sha256: str
+    image: ImageRef
     question: str
     system: str
     answer: str
@@ -87,8 +78,7 @@ def align_examples(workspace: Workspace) -> Examples[AlignExample]:
     for image, description, negatives in _described(workspace, dropped):
         rows.append(
             AlignExample(
-                image=workspace.path_of(image),
-                sha256=image.sha256,
+                image=workspace.ref_of(image),
                 question=prompt.text,
                 system=prompt.system,
                 description=description,
@@ -121,8 +111,8 @@ def instruct_examples(workspace: Workspace, *, seed: int) -> Examples[InstructEx
     rows: list[InstructExample] = []
     n_without = 0
     for image in images:
-        path, truth = workspace.path_of(image), classes[image.class_name].display_name
-        rows.append(InstructExample(path, image.sha256, ask_open.text, ask_open.system, truth))
+        ref, truth = workspace.ref_of(image), classes[image.class_name].display_name
+        rows.append(InstructExample(ref, ask_open.text, ask_open.system, truth))
         if image.id not in negatives:
             n_without += 1
             continue
@@ -133,7 +123,7 @@ def instruct_examples(workspace: Workspace, *, seed: int) -> Examples[InstructEx
         ]
         prompt = ask_choice.render(superclass=domain.superclass, unit=domain.unit, options=options)
         letter = string.ascii_uppercase[names.index(image.class_name)]
-        rows.append(InstructExample(path, image.sha256, prompt.text, prompt.system, letter))
+        rows.append(InstructExample(ref, prompt.text, prompt.system, letter))
     dropped = (("multiple-choice rows", n_without, "the image has no negatives"),) if n_without else ()
     return Examples(rows, dropped)
 

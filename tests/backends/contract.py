@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fgvr_kit.backends.base import Backend, ImageRef, Request, Response, open_backend
+from fgvr_kit.backends.base import Backend, Request, Response, open_backend
 from fgvr_kit.backends.engine import ask
 from fgvr_kit.backends.replay import export_replies
 from fgvr_kit.dataset.images import open_image, pixel_sha256
@@ -25,6 +25,7 @@ from fgvr_kit.errors import FgvrError
 from fgvr_kit.prompts import Prompt
 from fgvr_kit.settings import Settings
 from fgvr_kit.store import Store
+from fgvr_kit.types import ImageRef
 
 SECRET = "key-0f3b9c71-keep-me-out"
 SCHEMA = {

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from fgvr_kit import plugins, toy
-from fgvr_kit.backends.base import Backend, ImageRef, Request
+from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.dataset.images import pixel_sha256
+from fgvr_kit.types import ImageRef
 from tests.backends.contract import SCHEMA, SECRET, Case, Contract, opened, question, say
 from tests.backends.servers import FakeServer, Raw, Say, Wire
 

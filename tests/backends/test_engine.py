@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from fgvr_kit.backends import engine
-from fgvr_kit.backends.base import Backend, ImageRef, Request, Response, open_backend
+from fgvr_kit.backends.base import Backend, Request, Response, open_backend
 from fgvr_kit.backends.engine import ask, reply_key
 from fgvr_kit.backends.pace import Pace
 from fgvr_kit.errors import BackendError, BackendRefused, PluginError, RequestRejected, SettingsError
 from fgvr_kit.settings import Settings
 from fgvr_kit.store import Store
+from fgvr_kit.types import ImageRef
 from tests.backends.contract import SCHEMA, opened, prompt, question
 from tests.backends.servers import Call, FakeServer, Raw, Say
 

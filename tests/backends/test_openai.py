@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from fgvr_kit.backends.base import Backend, ImageRef
+from fgvr_kit.backends.base import Backend
 from fgvr_kit.backends.engine import ask
 from fgvr_kit.backends.openai import _retry_after
 from fgvr_kit.errors import BackendError, BackendRefused, RequestRejected, SettingsError
 from fgvr_kit.store import Store
+from fgvr_kit.types import ImageRef
 from tests.backends.contract import SCHEMA, opened, prompt, question, say
 from tests.backends.servers import FakeServer, Raw, Say
 

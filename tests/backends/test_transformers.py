@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from fgvr_kit import toy
-from fgvr_kit.backends.base import Backend, ImageRef
+from fgvr_kit.backends.base import Backend
 from fgvr_kit.backends.engine import ask
 from fgvr_kit.errors import BackendRefused, RequestRejected
 from fgvr_kit.store import Store
+from fgvr_kit.types import ImageRef
 from tests.backends.contract import opened, question, say
 
 

@@ -202,7 +202,7 @@ def test_a_picture_that_changed_since_init_is_not_asked_about(workspace: Workspa
     from fgvr_kit.errors import ImageError
     from tests.photographs import picture
 
-    picture("another").save(workspace.path_of(workspace.store.images("test")[0]))
+    picture("another").save(workspace.ref_of(workspace.store.images("test")[0]).path)
     with pytest.raises(ImageError) as caught:
         evaluate(workspace, [ZERO_SHOT])
     assert caught.value.code == "image-changed"

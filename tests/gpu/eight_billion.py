@@ -18,6 +18,7 @@ from fgvr_kit.families import idefics2
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.toy.vlm import SENTENCES
 from fgvr_kit.training.examples import AlignExample, NegativeText
+from fgvr_kit.types import ImageRef
 from tests.families.contract import photo
 
 QUESTION = "Describe the object in the photo in five sentences. Do not name it."
@@ -131,8 +132,7 @@ def align_rows(vlm: Vlm, shape: Shape, n: int, folder: Path) -> list[AlignExampl
         )
         rows.append(
             AlignExample(
-                path,
-                pixel_sha256(open_image(path)),
+                ImageRef(path, pixel_sha256(open_image(path))),
                 QUESTION,
                 "",
                 description(vlm, shape, row),

@@ -225,7 +225,7 @@ def test_clip_vectors_are_those_of_the_cpu(
     device: str, trained: Workspace, tmp_path: Path, figures: Figures
 ) -> None:
     pytest.importorskip("open_clip")
-    paths = [trained.path_of(image) for image in trained.store.images("train")]
+    paths = [trained.ref_of(image).path for image in trained.store.images("train")]
     images = [(pixel_sha256(open_image(path)), path) for path in paths]
     vectors: list[NDArray[np.float32]] = []
     for place in ("cpu", device):

@@ -91,7 +91,7 @@ def test_each_request_carries_its_image_and_its_tokens(root: Path, monkeypatch: 
     with opened(root, "extract.max_tokens=10") as workspace:
         extract(workspace)
         image = workspace.store.images()[0]
-        path = workspace.path_of(image)
+        path = workspace.ref_of(image).path
     of_first = [r for r in backend.asked if r.subject == image.sha256]
     assert [(r.attribute, r.max_tokens, r.purpose, r.schema) for r in of_first] == [
         (GENERAL, 40, "extract", None), ("rim", 10, "extract", None),

@@ -17,6 +17,7 @@ from fgvr_kit.training.examples import (
 )
 from fgvr_kit.training.losses import alignment_loss
 from fgvr_kit.training.objectives import Align, instruct
+from fgvr_kit.types import ImageRef
 from fgvr_kit.workspace import Workspace
 
 OBJECTIVE = Align(attribute_temperature=0.07, category_temperature=0.07, negatives="shared", ccc="paper")
@@ -29,7 +30,7 @@ def vlm() -> Vlm:
 
 def example(class_id: int, *negatives: int) -> AlignExample:
     return AlignExample(
-        Path("x.png"), "not looked at", "?", "", f"looks like {class_id}", class_id, f"class {class_id}",
+        ImageRef(Path("x.png"), "not looked at"), "?", "", f"looks like {class_id}", class_id, f"class {class_id}",
         tuple(NegativeText(n, f"class {n}", f"looks like {n}") for n in negatives),
     )  # fmt: skip
 
@@ -103,7 +104,7 @@ def test_the_objective_is_generation_plus_alignment_of_rows_embedded_one_by_one(
 
 
 def row_as_question(row: AlignExample) -> InstructExample:
-    return InstructExample(row.image, row.sha256, row.question, row.system, row.description)
+    return InstructExample(row.image, row.question, row.system, row.description)
 
 
 def test_the_images_of_a_step_go_through_the_vision_tower_once(vlm: Vlm, workspace: Workspace) -> None:

@@ -28,7 +28,7 @@ def test_an_align_example_holds_image_words_and_negatives(workspace: Workspace) 
     first = examples.rows[0]
     assert len(examples.rows) == 12
     assert examples.dropped == ()
-    assert first.image == workspace.dataset / "bee/0.png"
+    assert first.image.path == workspace.dataset / "bee/0.png"
     assert first.question == "Describe what can be seen of the insect in this image."
     assert (first.description, first.class_id, first.class_text) == (
         "The bee is seen from above, number bee/0.png.",
@@ -88,7 +88,7 @@ def test_each_training_image_gives_an_open_and_a_choice_row(workspace: Workspace
 
 
 def test_the_letter_of_every_choice_row_stands_before_the_true_class(workspace: Workspace) -> None:
-    truth = {workspace.path_of(i): i.class_name.title() for i in workspace.store.images("train")}
+    truth = {workspace.ref_of(i): i.class_name.title() for i in workspace.store.images("train")}
     rows = instruct_examples(workspace, seed=0).rows[1::2]
     for row in rows:
         assert f"\n{row.answer}. {truth[row.image]}\n" in row.question
