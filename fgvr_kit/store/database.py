@@ -1,0 +1,95 @@
+"""Database: one SQLite file a workspace, in WAL mode, through sqlite-utils, and its transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlite_utils import Database
+
+from fgvr_kit.errors import StoreError
+from fgvr_kit.fingerprint import digest_rows
+from fgvr_kit.store.migrations import migrations
+
+_MAX_VARIABLES = 500  # SQLite's oldest limit on ? in a statement is 999
+
+
+class Tables:
+    """The open database. The tables' own questions stand in the classes that build on it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file and bring it up to date.
+
+        Raises StoreError when it was made by a newer fgvr-kit, or is no SQLite database.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        try:
+            self.db = Database(sqlite3.connect(path, timeout=30, check_same_thread=False))
+            self.db.enable_wal()
+            self.db.execute("pragma synchronous = normal")
+            self._refuse_newer()
+            migrations.apply(self.db)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"the database cannot be opened: {error}",
+                code="store-unreadable",
+                where=str(path),
+                hint="is it an fgvr.db of fgvr-kit, and is its disk full or read-only?",
+            ) from error
+
+    def _refuse_newer(self) -> None:
+        known = {migration.name for migration in migrations.pending(self.db)}
+        known |= {migration.name for migration in migrations.applied(self.db)}
+        ours = {migration.name for migration in migrations._migrations}
+        if newer := sorted(known - ours):
+            raise StoreError(
+                "this workspace was made by a newer fgvr-kit",
+                code="store-newer",
+                where=str(self.path),
+                why=f"it holds the migration {newer[0]!r}, which this version does not know",
+                hint="pip install --upgrade fgvr-kit",
+            )
+
+    def close(self) -> None:
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is there, or nothing is. Nests.
+
+        Waits for another process to finish writing; a deferred transaction that reads first would not.
+        """
+        if self.db.conn.in_transaction:
+            yield
+            return
+        self.db.conn.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self.db.conn.rollback()
+            raise
+        self.db.conn.commit()
+
+    def count(self, table: str, where: str = "1", params: Sequence[Any] = ()) -> int:
+        return int(self.db[table].count_where(where, list(params)))
+
+    def digest(self, table: str, columns: Sequence[str]) -> str:
+        """16 hex digits of these columns of all rows, in their own order: for fingerprints."""
+        names = ", ".join(f"[{c}]" for c in columns)
+        return digest_rows(self.db.execute(f"select {names} from [{table}] order by {names}"))
+
+
+def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
+    """Pieces small enough for one statement with a ? for each item."""
+    for start in range(0, len(items), _MAX_VARIABLES):
+        yield list(items[start : start + _MAX_VARIABLES])
