@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from fgvr_kit.errors import DatasetError
 
@@ -18,24 +20,75 @@ def read_csv(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Row]]:
     Cells that a short row lacks are "". Raises DatasetError when the file is not UTF-8, or lacks one of the
     columns `needed`.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path.name} is not UTF-8", code="csv-encoding", where=str(path),
-            why=f"byte {error.start} is no letter in it", hint='save it again as "CSV UTF-8"',
-        ) from error  # fmt: skip
-    first = text.splitlines()[0] if text.strip() else ""
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="", restval="")
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
+    lines = csv_rows(path)
+    _, first = next(lines, (1, []))
+    columns = [name.strip() for name in first]
     if missing := [name for name in needed if name not in columns]:
         raise DatasetError(
             f"{path.name} has no column {missing[0]!r}", code="csv-columns", where=str(path),
-            why=f"its first line is {first!r}", hint=f"the first line must hold {','.join(needed)}",
+            why=f"its first line is {','.join(first)!r}", hint=f"the first line must hold {','.join(needed)}",
         )  # fmt: skip
-    return columns, [{name: row[name] or "" for name in columns} for row in reader]
+    return columns, [dict(zip(columns, [*cells, *[""] * len(columns)], strict=False)) for _, cells in lines]
+
+
+def csv_rows(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """(line it begins in, cells) of every row, the first one of names too; blank lines are left out.
+
+    strict: a quote that is not closed, or closed before its cell ends, is an error; spreadsheets guess.
+    Raises DatasetError for that, and when the file is not UTF-8.
+    """
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter, line = _delimiter(file)
+            reader = csv.reader(file, delimiter=delimiter, strict=strict)
+            before = line - 1
+            for cells in reader:
+                if cells:
+                    yield line, cells
+                line = before + reader.line_num + 1
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path) from error
+    except csv.Error as error:
+        raise DatasetError(
+            f"line {line} of {path.name} cannot be told apart into cells: {error}", code="csv-quotes",
+            where=f"{path}:{line}", why="a cell that begins with a quote must end with one",
+            hint='write quotes inside a quoted cell twice: "a ""small"" seed"',
+        ) from error  # fmt: skip
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number, text) of every line of a text file. Raises DatasetError when it is not UTF-8."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from enumerate(file, 1)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path) from error
+
+
+def _delimiter(file: TextIO) -> tuple[str, int]:
+    """(what parts the cells, the line to read on from). Excel may say so itself, in a first line "sep=;"."""
+    first = file.readline()
+    while first and not first.strip():
+        first = file.readline()
+    if told := re.fullmatch(r"sep=(.)\s*", first):
+        return told[1], 2
+    file.seek(0)
+    bare = re.sub(r'"[^"]*"', "", first)
+    return max(",;\t", key=bare.count), 1
+
+
+def _not_utf8(path: Path) -> DatasetError:
+    raw = path.read_bytes()
+    try:
+        raw.decode("utf-8")
+        at = 0
+    except UnicodeDecodeError as error:
+        at = error.start
+    return DatasetError(
+        f"{path.name} is not UTF-8", code="csv-encoding", where=f"{path}:{raw.count(10, 0, at) + 1}",
+        why=f"byte {at} is no letter in it", hint='save it again as "CSV UTF-8"',
+    )  # fmt: skip
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -15,11 +15,20 @@ from typing import Literal
 
 from fgvr_kit.errors import MissingExtra, PluginError
 
-Room = Literal["backends", "families", "recipes"]
+Room = Literal["backends", "checks", "families", "layouts", "recipes"]
 
-_NOT_PLUGINS = {"base", "engine", "pace", "parse", "sequences", "turns", "weights"}
-_WORDS = {"backends": "backend", "families": "family", "recipes": "recipe"}
-_EXTRAS = {"trl": "rl"}  # every other third-party import belongs to [local]
+_NOT_PLUGINS = {
+    "base", "boxes", "columns", "download", "engine", "entries", "hub", "lists", "pace", "parse",
+    "paths", "rows", "sequences", "turns", "weights",
+}  # fmt: skip
+_WORDS = {
+    "backends": "backend",
+    "checks": "check",
+    "families": "family",
+    "layouts": "layout",
+    "recipes": "recipe",
+}
+_EXTRAS = {"trl": "rl", "datasets": "hub"}  # every other third-party import belongs to [local]
 
 
 def names(room: Room) -> list[str]:

@@ -19,6 +19,7 @@ from fgvr_kit import plugins
 from fgvr_kit.errors import SettingsError
 
 FILE_NAME = "fgvr.toml"
+HUB = "hf:"  # how a dataset path on the Hugging Face hub begins
 _PLUGIN_ROOMS: tuple[plugins.Room, ...] = ("backends", "recipes")
 
 
@@ -30,13 +31,36 @@ class Section(BaseModel):
 
 class DatasetSettings(Section):
     path: str = ""
-    """The image folder; relative to this file, or absolute. Never written to."""
+    """The image folder, a table of images (.csv, .tsv, .jsonl), a COCO file (.json) or "hf:org/name@revision";
+    relative to this file, or absolute. Never written to."""
+    layout: str = "auto"
+    """How the images lie in it; "auto" finds out. `fgvr-kit init --help` names the layouts."""
+    root: str = ""
+    """Folder that the paths in a table or COCO file start from; "": the folder that file lies in."""
+    path_col: str = ""
+    """Column of a table that names the image files; "": the first of path, file_name, file, image, ..."""
+    label_col: str = ""
+    """Column that names the class; "": the first of label, class, species, category, ..."""
+    split_col: str = ""
+    """Column that names the split; "": split, if there is one. "none": not even then."""
+    group_col: str = ""
+    """Column of what must stay on one side of the split; "": group, if there is one. "none": not even then."""
+    margin: float = Field(0.1, ge=0, le=2)
+    """What is left around a COCO box on each side, as a share of its width and height."""
+    group_by: list[str] = ["duplicate", "burst"]
+    """Images that must stay on one side of the split, besides those of one group: "duplicate" (the same
+    picture, or nearly), "burst" (one camera within burst_seconds), the name of any column, or
+    "name:REGEX" (the same first bracket in the file name, such as "name:^(plant[0-9]+)_")."""
+    burst_seconds: float = Field(2.0, ge=0)
+    """Photographs of one camera and class that follow each other this closely are one burst."""
     test: float = Field(0.2, gt=0, lt=1)
-    """Share of each class held out as test images, when the folder brings no split of its own."""
+    """Share of each class held out as test images, when the dataset brings no split of its own."""
     val: float = Field(0.0, ge=0, lt=1)
-    """Share of each class held out as validation images, when the folder brings no split of its own."""
+    """Share of each class held out as validation images, when the dataset brings no split of its own."""
+    shots: int = Field(0, ge=0)
+    """Train on this many images of each class only; 0: on all of them. The others are set aside."""
     seed: int = 0
-    """Seed of the split."""
+    """Seed of the split and of the shots."""
 
 
 class DomainSettings(Section):
@@ -48,11 +72,42 @@ class DomainSettings(Section):
     """Anything a model should know about the photographs: "macro photos on leaves, mostly adults"."""
 
 
+class CheckSettings(Section):
+    fail_on: list[str] = ["leak", "conflict"]
+    """Kinds of findings with which `check` ends in exit code 3. `fgvr-kit check --kinds` names them all."""
+    quarantine: list[str] = ["suspicious", "damaged", "conflict"]
+    """Kinds of findings whose images `check --quarantine` sets aside."""
+    model: str = ""
+    """open_clip model that looks for wrong labels and for look-alikes of test images in training, as in [mine];
+    "": that of [mine]."""
+    small_class: int = Field(10, ge=1)
+    """Classes of fewer training images are pointed out."""
+    imbalance: float = Field(10.0, gt=1)
+    """The largest class may have this many times the images of the smallest before it is pointed out."""
+    margin: float = Field(0.1, gt=0, lt=1)
+    """A shortcut is told when size, brightness, border, camera or file name alone guess the class this much
+    better than chance (0.1: ten points)."""
+    disagreement: float = Field(0.2, gt=0, lt=1)
+    """Share of test images on which two models that one compares answer differently; decides which difference
+    the test set can show."""
+    thumbnails: int = Field(12, ge=0)
+    """Pictures of each class on the page."""
+
+
 class DiscoverSettings(Section):
     backend: str = ""
     """Who proposes attributes: "openai:MODEL", "ollama:MODEL", "transformers:PATH", "replay:FILE"."""
     n_attributes: int = Field(12, ge=1, le=100)
     """How many attributes to ask for."""
+    seeds: list[str] = []
+    """Attributes worth considering, as the experts of the domain name them; the model may take, change or
+    leave them."""
+
+
+class AskSettings(Section):
+    max_calls: int = Field(0, ge=0)
+    """Most new replies that one step asks a model for; 0: no limit. Where it is reached the step ends partly done
+    (exit code 4), and the same command asks for as many again."""
 
 
 class ExtractSettings(Section):
@@ -116,6 +171,8 @@ class EvaluateSettings(Section):
 class Settings(Section):
     dataset: DatasetSettings = DatasetSettings()
     domain: DomainSettings = DomainSettings()
+    check: CheckSettings = CheckSettings()
+    ask: AskSettings = AskSettings()
     discover: DiscoverSettings = DiscoverSettings()
     extract: ExtractSettings = ExtractSettings()
     describe: DescribeSettings = DescribeSettings()
@@ -154,6 +211,11 @@ def resolve(
         return Settings.model_validate({**own, "plugins": foreign}), origins
     except ValidationError as error:
         raise _explain(error, Settings, origins) from error
+
+
+def chosen(overrides: Sequence[str]) -> dict[str, Any]:
+    """ "section.key" -> value of `--set section.key=value` texts. Raises SettingsError for one of another form."""
+    return {key: value for _, key, value in _values(None, overrides, {})}
 
 
 def plugin_section(settings: Settings, name: str, model: type[SectionT]) -> SectionT:

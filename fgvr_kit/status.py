@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Literal
 from fgvr_kit import plugins
 from fgvr_kit.errors import DatasetError, FgvrError
 from fgvr_kit.evaluation import evaluate
-from fgvr_kit.pipeline import describe, discover, extract, init, mine
+from fgvr_kit.pipeline import check, describe, discover, extract, init, mine
 from fgvr_kit.training.contenders import contenders
 from fgvr_kit.workspace import Workspace
 
@@ -51,6 +52,7 @@ def next_command(found: list[Step]) -> str | None:
 
 
 _RESTS_ON = {
+    "check": ("init",),
     "extract": ("init",),
     "describe": ("extract",),
     "mine": ("init",),
@@ -84,9 +86,15 @@ def _walk(workspace: Workspace) -> list[_Row]:
     rows: list[_Row] = [
         (
             "init",
-            f"fgvr-kit init {shlex.quote(str(workspace.root / workspace.settings.dataset.path))}",
+            "fgvr-kit init",
             lambda: init.fingerprint_of(workspace),
-            lambda: f"{store.count('images'):,} images, {store.count('skipped'):,} files left out",
+            lambda: f"{store.n_images():,} images, {store.count('skipped'):,} files left out",
+        ),
+        (
+            "check",
+            "fgvr-kit check",
+            lambda: check.fingerprint_of(workspace),
+            lambda: _told_of_check(workspace),
         ),
         (
             "discover",
@@ -145,6 +153,12 @@ def _n_attributes(workspace: Workspace) -> int:
         return len(workspace.attributes())
     except DatasetError:
         return 0
+
+
+def _told_of_check(workspace: Workspace) -> str:
+    counts = Counter(finding.severity for finding in workspace.store.findings())
+    told = [f"{counts[s]:,} {s}{'s' if counts[s] > 1 else ''}" for s in ("problem", "warning") if counts[s]]
+    return ", ".join(told) or "nothing found"
 
 
 def _told_of_stage(workspace: Workspace, stage: str) -> str:

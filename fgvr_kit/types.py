@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,11 @@ Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels of the upright picture; right and bottom are outside."""
 
 
+def file_of(path: str, box: Box | None) -> str:
+    """The file of an image that is called path; the inverse of Entry.path."""
+    return path.rpartition("#")[0] if box else path
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """Where an image's pixels lie: a file, or a box in it.  sha256: of its upright RGB pixels."""
@@ -29,11 +35,94 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
-class ScannedImage:
-    """A readable file of the dataset.
+class Entry:
+    """An image as a dataset lists it, not opened yet.
 
-    path: relative to the dataset folder, with forward slashes.  sha256: of the upright RGB pixels.
-    mtime_ns and n_bytes tell whether the file must be read again.
+    file: relative to the dataset's root, with forward slashes.  split, group: None where the dataset brings
+    none; images of one group must share a split.  details: the other columns of its row, as text.
+    box: this part of the file only; name tells boxes of one file apart.  size: (width, height) in pixels of
+    the upright picture that the box was drawn on.
+    """
+
+    file: str
+    class_name: str
+    split: Split | None = None
+    group: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    box: Box | None = None
+    name: str = ""
+    size: tuple[int, int] | None = None
+
+    @property
+    def path(self) -> str:
+        """What the image is called in the workspace: its file, with "#" and the name of its box."""
+        return f"{self.file}#{self.name}" if self.box else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a file tells about itself.
+
+    format: as PIL names it ("JPEG").  mode: of the stored pixels ("RGB", "CMYK", "I;16").
+    orientation: EXIF's, 1 is upright.  camera: EXIF make and model, "" if unknown.
+    taken: EXIF time as ISO text without zone ("2026-05-01T14:03:22"), "" if unknown.
+    """
+
+    format: str = ""
+    mode: str = ""
+    frames: int = 1
+    orientation: int = 1
+    camera: str = ""
+    taken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFacts:
+    """What upright RGB pixels tell.  phash: 64 bits that survive resizing and re-encoding.
+    thumb: the picture as 16 x 16 RGB bytes, row by row (aspect ratio not kept)."""
+
+    phash: int
+    thumb: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Which side of the split a picture was given. by: the dataset itself, `init`, or `check --regroup`."""
+
+    split: Split
+    group: str
+    by: Literal["layout", "draw", "regroup"]
+
+
+Severity = Literal["problem", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something `check` found about one image, a pair of them, a class, or the whole dataset.
+
+    kind: one word ("leak").  path: the image (or file) it is about; other: what it is compared with.
+    value: how strong, in the check's own units.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    path: str | None = None
+    other: str | None = None
+    value: float | None = None
+    why: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedImage:
+    """A usable image of the dataset, as `init` found it.
+
+    class_name: what it is called from here on; label: what the dataset calls it, where classes were merged.
+    sha256: of the upright RGB pixels.  mtime_ns and n_bytes tell whether the file must be read again.
+    group: key of the images that must share a split.  set_aside: why it is not used, None if it is.
+    file_facts, pixel_facts: None only where an old workspace has not stored them.
     """
 
     path: str
@@ -44,6 +133,18 @@ class ScannedImage:
     height: int
     n_bytes: int
     mtime_ns: int
+    box: Box | None = None
+    label: str = ""
+    group: str | None = None
+    set_aside: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    file_facts: FileFacts | None = None
+    pixel_facts: PixelFacts | None = None
+
+    @property
+    def file(self) -> str:
+        """The file it lies in; a crop's path is that of its picture, "#" and which box."""
+        return file_of(self.path, self.box)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +158,11 @@ class Image:
     sha256: str
     box: Box | None = None
 
+    @property
+    def file(self) -> str:
+        """The file it lies in."""
+        return file_of(self.path, self.box)
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -68,11 +174,18 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class ImageClass:
-    """A row of classes.csv. name: the user's label; display_name: how prompts write it."""
+    """A row of classes.csv. name: the user's label; display_name: how prompts write it.
+
+    scientific, common: its names in science and in everyday words.  parent: what it belongs to (a genus, a
+    make). All three may be "".
+    """
 
     name: str
     display_name: str
     synonyms: tuple[str, ...] = ()
+    scientific: str = ""
+    common: str = ""
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

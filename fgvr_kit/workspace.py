@@ -5,22 +5,25 @@ fgvr.toml  classes.csv  attributes.csv  prompts/  .fgvr/fgvr.db  .fgvr/runs/
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fgvr_kit import settings as settings_module
 from fgvr_kit.edited import read_csv, write_text
 from fgvr_kit.errors import DatasetError, WorkspaceError
 from fgvr_kit.prompts import Prompts
-from fgvr_kit.settings import FILE_NAME, Settings
+from fgvr_kit.settings import FILE_NAME, HUB, Settings
 from fgvr_kit.store import Store
 from fgvr_kit.types import GENERAL, Attribute, Image, ImageClass, ImageRef
 
-CLASS_COLUMNS = ("class", "display_name", "synonyms", "note")
+CLASS_COLUMNS = (
+    "class", "display_name", "synonyms", "scientific", "common", "parent", "merged_into", "note",
+)  # fmt: skip
 ATTRIBUTE_COLUMNS = ("attribute", "question", "note")
 
 
@@ -90,8 +93,12 @@ class Workspace:
 
     @property
     def dataset(self) -> Path:
-        """The image folder. Raises DatasetError when it is not there any more."""
-        folder = (self.root / self.settings.dataset.path).resolve()
+        """The folder that the paths of images start from. Raises DatasetError when it is not there any more."""
+        folder = self.place
+        if self.settings.dataset.root:
+            folder = (self.root / self.settings.dataset.root).resolve()
+        elif folder.suffix and folder.is_file():
+            folder = folder.parent
         if not folder.is_dir():
             raise DatasetError(
                 "the image folder of this workspace is gone",
@@ -100,6 +107,11 @@ class Workspace:
                 hint=f"bring it back, or change [dataset] path in {self.root / FILE_NAME}",
             )
         return folder
+
+    @property
+    def place(self) -> Path:
+        """What `init` was pointed at: a folder, a table, a COCO file; of "hf:..." the folder it is kept in."""
+        return place_of(self.settings.dataset.path, self.root)
 
     @property
     def base_model(self) -> str:
@@ -118,11 +130,10 @@ class Workspace:
         )
 
     def ref_of(self, image: Image) -> ImageRef:
-        """Where an image's pixels lie. A crop's path is that of its picture, "#" and which box."""
-        path = image.path.rpartition("#")[0] if image.box else image.path
-        return ImageRef(self.dataset / path, image.sha256, image.box)
+        """Where an image's pixels lie."""
+        return ImageRef(self.dataset / image.file, image.sha256, image.box)
 
-    def keep(self, choices: Mapping[str, str]) -> list[str]:
+    def keep(self, choices: Mapping[str, Any]) -> list[str]:
         """Write those "section.key" -> value into fgvr.toml that stand at their default; comments stay.
 
         Returns the keys written. Any other value is the user's: it is never changed.
@@ -135,7 +146,7 @@ class Workspace:
         for key, value in choices.items():
             section, _, name = key.partition(".")
             table = document.setdefault(section, tomlkit.table())
-            if table.get(name, "") in ("", _default(section, name)):
+            if table.get(name, "") in ("", _default(section, name)) and value != table.get(name):
                 table[name] = value
                 kept.append(key)
         if kept:
@@ -144,17 +155,17 @@ class Workspace:
 
     # --- the files people edit ------------------------------------------------------------------------------
 
-    def classes(self) -> dict[str, ImageClass]:
-        """classes.csv by class name, for the classes that have images."""
-        rows = self._rows("classes.csv", CLASS_COLUMNS)
+    def class_rows(self) -> list[ImageClass]:
+        """The rows of classes.csv for the classes that have images in use, by name, however they are filled in.
+
+        Raises DatasetError when the file or a row is missing.
+        """
         present = {image.class_name for image in self.store.images()}
-        found: dict[str, ImageClass] = {}
-        for row in rows:
-            name = row["class"]
-            if name not in present:
-                continue
-            synonyms = tuple(s.strip() for s in row["synonyms"].split(";") if s.strip())
-            found[name] = ImageClass(name, row["display_name"].strip() or name, synonyms)
+        found = {
+            row["class"]: _image_class(row)
+            for row in self._rows("classes.csv", CLASS_COLUMNS)
+            if row["class"] in present
+        }
         if missing := sorted(present - set(found)):
             raise DatasetError(
                 f"classes.csv has no row for the class {missing[0]!r}",
@@ -162,8 +173,20 @@ class Workspace:
                 where=str(self.root / "classes.csv"),
                 hint="fgvr-kit init adds the rows that are missing",
             )
-        _refuse_same_names(list(found.values()), str(self.root / "classes.csv"))
-        return dict(sorted(found.items()))
+        return [found[name] for name in sorted(found)]
+
+    def classes(self) -> dict[str, ImageClass]:
+        """class_rows by name. Raises DatasetError, also when two classes are shown under one name."""
+        rows = self.class_rows()
+        _refuse_same_names(rows, str(self.root / "classes.csv"))
+        return {row.name: row for row in rows}
+
+    def merges(self) -> dict[str, str]:
+        """label -> the class it is merged into, as classes.csv says; {} where there is none yet.
+
+        Raises DatasetError for a class that is merged into itself, or into one that is in no row.
+        """
+        return merges_of(self.root)
 
     def attributes(self) -> list[Attribute]:
         """attributes.csv, in its order. Raises DatasetError when there is none or it is not usable."""
@@ -196,6 +219,24 @@ class Workspace:
         return [{c: row.get(c, "") for c in (*columns, *found)} for row in rows]
 
 
+def place_of(path: str, root: Path) -> Path:
+    """Where the images that [dataset] path names lie, for the workspace at root."""
+    if path.startswith(HUB):
+        return root / ".fgvr" / "hub" / re.sub(r"[^\w.@-]+", "--", path.removeprefix(HUB)).strip("-")
+    return (root / path).resolve()
+
+
+def merges_of(root: Path) -> dict[str, str]:
+    """As Workspace.merges, of the workspace at root, which need not be there yet."""
+    path = root / "classes.csv"
+    if not path.is_file():
+        return {}
+    found = {
+        row["class"]: (row.get("merged_into") or "").strip() for row in read_csv(path, CLASS_COLUMNS[:1])[1]
+    }
+    return {name: _end_of_merges(name, found, str(path)) for name in found if found[name]}
+
+
 def _try_lock(file: IO[str]) -> bool:
     """Lock an open file for this process, if nobody else has. Where there is no flock (Windows): always."""
     try:
@@ -212,6 +253,28 @@ def _try_lock(file: IO[str]) -> bool:
 def _default(section: str, key: str) -> object:
     model = dict(settings_module.describe_sections()).get(section)
     return model.model_fields[key].default if model and key in model.model_fields else ""
+
+
+def _end_of_merges(name: str, rows: Mapping[str, str], where: str) -> str:
+    passed = [name]
+    while target := rows[passed[-1]]:
+        if target not in rows or target in passed:
+            raise DatasetError(
+                f"{name!r} cannot be merged into {target!r}",
+                code="classes-merge",
+                where=where,
+                why="that is itself" if target in passed else "no row is called that",
+                hint="write the name of another class, as it stands in column class, into merged_into",
+            )
+        passed.append(target)
+    return passed[-1]
+
+
+def _image_class(row: Mapping[str, str]) -> ImageClass:
+    name = row["class"]
+    synonyms = tuple(s.strip() for s in row["synonyms"].split(";") if s.strip())
+    more = (row[column].strip() for column in ("scientific", "common", "parent"))
+    return ImageClass(name, row["display_name"].strip() or name, synonyms, *more)
 
 
 def _refuse_same_names(classes: Sequence[ImageClass], where: str) -> None:

@@ -25,11 +25,12 @@ def root(tmp_path: Path, toy_clip_model: str) -> Path:
     folder = class_folders(tmp_path / "pests", {"bee": 5, "wasp": 5})
     init(folder, tmp_path, ["mine.model='toy-clip'", "describe.by='template'", "train.model='toy-vlm'"])
     write_csv(tmp_path / "attributes.csv", ATTRIBUTE_COLUMNS, [["colour", "Which colour?", ""]])
-    from fgvr_kit.pipeline import discover, extract
+    from fgvr_kit.pipeline import check, discover, extract
 
     with Workspace(tmp_path) as workspace:
         images = workspace.store.images()
         workspace.store.put_answers([Answer(i.id, "colour", "red", None) for i in images])
+        workspace.store.finish("check", check.fingerprint_of(workspace), Summary("check", {}))
         workspace.store.finish("discover", discover.fingerprint_of(workspace), Summary("discover", {}))
         workspace.store.finish("extract", extract.fingerprint_of(workspace), Summary("extract", {}))
         describe(workspace)
@@ -37,7 +38,7 @@ def root(tmp_path: Path, toy_clip_model: str) -> Path:
     return tmp_path
 
 
-DONE = dict.fromkeys(("init", "discover", "extract", "describe", "mine"), "done")
+DONE = dict.fromkeys(("init", "check", "discover", "extract", "describe", "mine"), "done")
 TO_DO = dict.fromkeys(("align", "instruct", "eval"), "to do")
 
 
@@ -62,7 +63,9 @@ def edit(path: Path, old: str, new: str) -> None:
         ("prompts/mine/class.md", "an image of", "a photograph of", {"mine"}),
         ("prompts/describe/template.md", "+++\n", "+++\n", set()),
         ("prompts/extract/question.md", 'about = "', 'about = "Edited. ', set()),
-        ("classes.csv", "bee,bee", "bee,Honey bee", {"mine"}),
+        ("classes.csv", "bee,bee", "bee,Honey bee", {"check", "mine"}),
+        ("fgvr.toml", "small_class = 10", "small_class = 5", {"check"}),
+        ("fgvr.toml", "shots = 0", "shots = 3", {"init", "check", "extract", "describe", "mine"}),
         ("attributes.csv", "Which colour?", "What colour?", {"extract", "describe"}),
     ],
 )
@@ -77,7 +80,12 @@ def test_a_new_image_makes_stale_what_looks_at_images(root: Path) -> None:
     picture("new").save(root / "pests" / "bee" / "new.png")
     init(root / "pests", root)
     found = states(root)
-    assert {name for name, state in found.items() if state == "stale"} == {"extract", "describe", "mine"}
+    assert {name for name, state in found.items() if state == "stale"} == {
+        "check",
+        "extract",
+        "describe",
+        "mine",
+    }
     assert found["init"] == "done"
 
 

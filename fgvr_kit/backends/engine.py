@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 from fgvr_kit.backends.base import Backend, Request, Response
@@ -41,6 +42,8 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 PATIENCE = 120.0
 """Seconds of Retry-After that are waited for; a server that asks for more stops the run."""
+
+HELD_BACK = "held back by ask.max_calls"
 
 _UNREACHED = {"backend-unreachable", "backend-timeout"}
 _STOPS = {"backend-unreachable", "rate-limited"}  # when these last, every other request meets them too
@@ -74,12 +77,14 @@ def ask(
     what: str = "extract",
     retry_failed: bool = False,
     judge: Judge | None = None,
+    max_calls: int = 0,
 ) -> Asked:
     """The replies to requests, from the store where they stand there, from the backend otherwise.
 
     judge: outcome of a finished reply and the text to store; without one, whatever is not empty is "ok". A
     reply that was cut off is "cut_off", unless a schema was asked for and the judge finds enough in it.
     retry_failed: ask again where the stored reply is no answer (refused, cut off, invalid).
+    max_calls: of the replies that are missing, ask for so many only; the others count as failures. 0: for all.
     Raises BackendError when going on makes no sense; everything answered by then is stored.
     """
     keys = {request: reply_key(backend, request) for request in requests}
@@ -90,15 +95,20 @@ def ask(
         if key not in usable:
             missing.setdefault(key, request)
     run = _Run(backend, store, judge)
+    held_back = len(missing) - max_calls if max_calls else 0
+    if held_back > 0:
+        missing = dict(islice(missing.items(), max_calls))
+        run.hold_back(held_back)
     total = len(set(keys.values()))
-    with progress.task(what, total, done=total - len(missing)) as task:
+    n_stored = total - len(missing) - max(0, held_back)
+    with progress.task(what, total - max(0, held_back), done=n_stored) as task:
         if missing:
             _run_to_end(run.answer(list(missing.items()), task))
     rows = stored | store.replies(list(missing))
     return Asked(
         rows={request: rows.get(key) for request, key in keys.items()},
         n_new=run.n_new,
-        n_stored=total - len(missing),
+        n_stored=n_stored,
         failures=run.failures,
         errors=run.errors,
     )
@@ -140,6 +150,15 @@ class _Run:
     """Batches given up since the last reply."""
     stopped_by: BackendError | None = None
     """Why no further batch is begun; those in flight may still come in, they are paid for."""
+
+    def hold_back(self, n: int) -> None:
+        """Count n requests as failures without asking."""
+        self.failures[HELD_BACK] = n
+        self.errors[HELD_BACK] = BackendError(
+            f"ask.max_calls allows no more new replies; {n:,} are left",
+            code="max-calls",
+            hint="a larger [ask] max_calls asks for more at once",
+        )
 
     async def answer(self, missing: list[tuple[str, Request]], task: Task) -> None:
         size = max(1, self.backend.batch_size)

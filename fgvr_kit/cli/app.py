@@ -9,12 +9,38 @@ import typer
 import typer.core
 
 from fgvr_kit import __version__
-from fgvr_kit.cli import attributes, demo, evaluate, init, mine, replies, settings, status, train
+from fgvr_kit.cli import (
+    attributes,
+    check,
+    demo,
+    doctor,
+    evaluate,
+    init,
+    mine,
+    replies,
+    schema,
+    settings,
+    status,
+    train,
+)
 from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_root
 from fgvr_kit.cli.output import fail
 from fgvr_kit.errors import FgvrError, StoreError
 
-_ORDER = ("init", "attributes", "mine", "train", "eval", "status", "settings", "replies", "demo")
+_ORDER = (
+    "init",
+    "check",
+    "attributes",
+    "mine",
+    "train",
+    "eval",
+    "status",
+    "settings",
+    "replies",
+    "doctor",
+    "schema",
+    "demo",
+)
 
 _OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
@@ -95,6 +121,7 @@ def root(
 
 
 app.command("init", short_help="Look at an image folder and make a workspace for it.")(init.command)
+app.command("check", short_help="May numbers measured on it be believed?")(check.command)
 app.add_typer(attributes.app, name="attributes", short_help="Discover attributes, extract them, describe.")
 app.command("mine", short_help="Find look-alikes: hard negatives and options.")(mine.command)
 app.command("train", short_help="Train a recipe's stages with LoRA.")(train.command)
@@ -102,6 +129,8 @@ app.command("eval", short_help="Score the base model and the tuned one.")(evalua
 app.command("status", short_help="What is done, what is stale, what is next.")(status.command)
 app.command("settings", short_help="Every setting, its meaning and its origin.")(settings.command)
 app.add_typer(replies.app, name="replies", short_help="Record what models said, to replay it.")
+app.command("doctor", short_help="Is this machine fit for the walk?")(doctor.command)
+app.command("schema", short_help="A command's options and output, for programs.")(schema.command)
 app.command("demo", short_help="The whole walk on real photographs, offline.")(demo.command)
 
 

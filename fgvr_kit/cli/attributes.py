@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fgvr_kit.cli import complete
 from fgvr_kit.cli.opened import suggest_next, working
 from fgvr_kit.cli.options import (
     BackendOption,
@@ -40,6 +41,7 @@ WithOption = Annotated[
         "--with",
         metavar="model|template",
         show_default=False,
+        autocompletion=complete.describe_by,
         help="template: compose the answers without a model.",
     ),
 ]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fgvr_kit.cli import complete
+
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(
@@ -25,7 +27,11 @@ VerboseOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="SECTION.KEY=VALUE", show_default=False, help="Change one setting for this command."
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        show_default=False,
+        autocompletion=complete.settings,
+        help="Change one setting for this command.",
     ),
 ]
 BackendOption = Annotated[
@@ -35,6 +41,7 @@ BackendOption = Annotated[
         "-b",
         metavar="ROOM:MODEL",
         show_default=False,
+        autocompletion=complete.backends,
         help="Who answers: openai:MODEL, ollama:MODEL, transformers:PATH or replay:FILE.",
     ),
 ]

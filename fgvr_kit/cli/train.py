@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fgvr_kit.cli import complete
 from fgvr_kit.cli.opened import suggest_next, working
 from fgvr_kit.cli.options import JsonOption, SetOption, VerboseOption, WorkspaceOption, note_command
 
@@ -23,7 +24,10 @@ ModelOption = Annotated[
 
 def command(
     model: ModelOption = None,
-    recipe: Annotated[str | None, typer.Option(help="Which paper's recipe.", show_default=False)] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Which paper's recipe.", show_default=False, autocompletion=complete.recipes),
+    ] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = 0,

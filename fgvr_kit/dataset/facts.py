@@ -6,13 +6,16 @@ Taken during the one decode of a scan, kept with the image, and all that `check`
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import ExifTags, Image
+
+from fgvr_kit.types import FileFacts, PixelFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,55 +27,41 @@ _HASH_SIDE = 32
 _MANY_FRAMES = {"GIF", "TIFF", "WEBP", "PNG", "MPO", "AVIF", "HEIF"}
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """What a file tells about itself.
-
-    format: as PIL names it ("JPEG").  mode: of the stored pixels ("RGB", "CMYK", "I;16").
-    orientation: EXIF's, 1 is upright.  camera: EXIF make and model, "" if unknown.
-    taken: EXIF time as ISO text without zone ("2026-05-01T14:03:22"), "" if unknown.
-    """
-
-    format: str = ""
-    mode: str = ""
-    frames: int = 1
-    orientation: int = 1
-    camera: str = ""
-    taken: str = ""
-
-    @classmethod
-    def of(cls, image: Image.Image) -> FileFacts:
-        """Of an image that PIL has opened and not yet loaded. Damaged EXIF counts as none."""
-        kind = image.format or ""
-        frames = int(getattr(image, "n_frames", 1)) if kind in _MANY_FRAMES else 1
-        exif, camera = Image.Exif(), ""
-        taken: str = ""
-        orientation = 1
-        with contextlib.suppress(Exception):  # EXIF is written by many hands
-            exif = image.getexif()
-        if len(exif):
+def file_facts(image: Image.Image) -> FileFacts:
+    """Of an image that PIL has opened and not yet loaded. Damaged EXIF counts as none."""
+    kind = image.format or ""
+    frames = int(getattr(image, "n_frames", 1)) if kind in _MANY_FRAMES else 1
+    camera, taken, orientation = "", "", 1
+    with contextlib.suppress(Exception):  # EXIF is written by many hands
+        if len(exif := image.getexif()):
             orientation = _whole_number(exif.get(ExifTags.Base.Orientation), 1)
             words = [_text(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
             camera = " ".join(word for word in words if word)
             taken = _time(exif)
-        return cls(kind, image.mode, frames, orientation, camera, taken)
+    return FileFacts(kind, image.mode, frames, orientation, sys.intern(camera), taken)
 
 
-@dataclass(frozen=True, slots=True)
-class PixelFacts:
-    """What the upright RGB pixels tell: phash, 64 bits; thumb, 16 x 16 RGB bytes, row by row."""
-
-    phash: int
-    thumb: bytes
-
-    @classmethod
-    def of(cls, image: Image.Image) -> PixelFacts:
-        small = np.asarray(_shrunk(image), dtype=np.float32)  # (32, 32, 3)
-        thumb = small.reshape(THUMB_SIDE, 2, THUMB_SIDE, 2, 3).mean(axis=(1, 3))  # (16, 16, 3)
-        return cls(_phash(small @ _LUMA), thumb.round().astype(np.uint8).tobytes())
+def pixel_facts(smalls: Sequence[bytes]) -> list[PixelFacts]:
+    """Of images that `shrunk` has made small; many at once cost little more than one."""
+    if not smalls:
+        return []
+    small = np.frombuffer(b"".join(smalls), dtype=np.uint8).reshape(-1, _HASH_SIDE, _HASH_SIDE, 3)
+    values = small.astype(np.float32)  # (N, 32, 32, 3)
+    thumb = values.reshape(-1, THUMB_SIDE, 2, THUMB_SIDE, 2, 3).mean(axis=(2, 4))  # (N, 16, 16, 3)
+    hashes = _phash(values @ LUMA)
+    rounded = thumb.round().astype(np.uint8)
+    return [PixelFacts(int(phash), one.tobytes()) for phash, one in zip(hashes, rounded, strict=True)]
 
 
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+def shrunk(image: Image.Image) -> bytes:
+    """An opened image as 32 x 32 RGB bytes, row by row."""
+    size = (_HASH_SIDE, _HASH_SIDE)
+    # reducing_gap: whole-number averaging first, so that large photographs cost little.
+    return image.resize(size, Image.Resampling.BOX, reducing_gap=2.0).tobytes()
+
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
 
 def thumbs(blobs: list[bytes]) -> NDArray[np.uint8]:
@@ -80,19 +69,12 @@ def thumbs(blobs: list[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(blobs), dtype=np.uint8).reshape(-1, THUMB_SIDE, THUMB_SIDE, 3)
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
-    size = (_HASH_SIDE, _HASH_SIDE)
-    # reducing_gap: whole-number averaging first, so that large photographs cost little.
-    return image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-
-
-def _phash(grey: NDArray[np.float32]) -> int:
-    """Perceptual hash of a (32, 32) grey picture: which of the 64 lowest DCT coefficients lie above their
+def _phash(grey: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(N,) perceptual hashes of (N, 32, 32) grey pictures: which of the 64 lowest DCT coefficients lie above their
     median. Survives resizing, re-encoding and brightness (Zauner 2010, as in pHash and ImageHash)."""
-    low = _dct() @ grey @ _dct().T  # (8, 8)
-    flat = low.ravel()
-    bits = flat > np.median(flat[1:])  # the first is the mean brightness
-    return int(np.packbits(bits).view(">u8")[0])
+    low = (_dct() @ grey @ _dct().T).reshape(-1, 64)  # (N, 64)
+    bits = low > np.median(low[:, 1:], axis=1, keepdims=True)  # the first is the mean brightness
+    return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
 @cache

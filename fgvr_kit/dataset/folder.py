@@ -1,246 +1,120 @@
-"""Find a folder's classes and images: <class>/* or train|val|test/<class>/*. Nothing is written to it.
-
-`find_layout` decides which of the two it is; `scan` reads every file and says why one is left out.
-"""
+"""Open every image that a dataset lists, once, and tell why one is left out. Nothing is written to its folder."""
 
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import replace
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Literal
 
-from fgvr_kit.dataset.images import open_image, pixel_sha256
-from fgvr_kit.errors import DatasetError, ImageError
+from PIL import Image
+
+from fgvr_kit.dataset.facts import pixel_facts, shrunk
+from fgvr_kit.dataset.images import crop, pixel_sha256, read_image
+from fgvr_kit.errors import ImageError
 from fgvr_kit.progress import SILENT, Progress
-from fgvr_kit.types import ScannedImage, Skipped, Split
+from fgvr_kit.types import Entry, FileFacts, ScannedImage, Skipped
 
-Layout = Literal["classes", "splits"]
+_Read = tuple[ScannedImage, bytes | None]
+"""An image, and what its pixel facts are made of; None where they are stored."""
 
-SPLIT_NAMES: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "train_set": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "test_set": "test",
-    "eval": "test",
-}
-
-_NOT_IMAGES = {
-    ".txt": "a text file",
-    ".md": "a text file",
-    ".csv": "a table",
-    ".tsv": "a table",
-    ".json": "a data file",
-    ".jsonl": "a data file",
-    ".xml": "a data file",
-    ".yaml": "a data file",
-    ".yml": "a data file",
-    ".db": "a system file",
-    ".ini": "a system file",
-    ".part": "an unfinished download",
-    ".crdownload": "an unfinished download",
-    ".tmp": "a temporary file",
-    ".zip": "an archive",
-    ".tar": "an archive",
-    ".gz": "an archive",
-    ".pdf": "a document",
-    ".py": "a program",
-    ".mp4": "a video",
-    ".mov": "a video",
-    ".avi": "a video",
-}
-_JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin"}
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A file that may be an image. path: relative to the dataset folder, with forward slashes."""
-
-    path: str
-    class_name: str
-    split: Split | None
-
-
-def find_layout(folder: Path) -> Layout:
-    """ "splits" when every top folder that may hold images is named like a split and one is for training.
-
-    Raises DatasetError when some are and others are not, and it cannot be told what they mean.
-    """
-    names = [child.name for child in _folders(folder)]
-    splits = {name: SPLIT_NAMES[name.lower()] for name in names if name.lower() in SPLIT_NAMES}
-    if "train" not in splits.values():
-        return "classes"
-    if len(splits) == len(names):
-        return "splits"
-    others = [name for name in names if name not in splits]
-    if len(set(splits.values())) > 1:
-        raise DatasetError(
-            f"the folder holds {', '.join(map(repr, splits))} and also {others[0]!r}: splits or classes?",
-            code="dataset-layout",
-            where=str(folder),
-            why=f"beside train and test there are {len(others)} other folders that hold images",
-            hint=f"move {others[0]!r} elsewhere, or rename the folders if train and test are classes",
-        )
-    return "classes"
-
-
-def list_files(folder: Path, layout: Layout) -> tuple[list[Candidate], list[Skipped]]:
-    """Candidates by path, and files left out by where they lie or what they are called.
-
-    Raises DatasetError when the folder is missing, is a file, or holds no class folder.
-    """
-    if not folder.exists():
-        raise DatasetError(
-            "there is no such folder",
-            code="dataset-not-found",
-            where=str(folder),
-            hint="give the path of the folder that holds one folder for each class",
-        )
-    if not folder.is_dir():
-        raise DatasetError(
-            "this is a file, not a folder",
-            code="dataset-is-file",
-            where=str(folder),
-            hint="give the folder that holds one folder for each class",
-        )
-    candidates: list[Candidate] = []
-    skipped: list[Skipped] = []
-    for path in _walk(folder, skipped):
-        relative = path.relative_to(folder)
-        parts = relative.parts
-        depth = 2 if layout == "splits" else 1
-        reason = _why_not(relative)
-        if reason is None and len(parts) <= depth:
-            reason = "outside any class folder"
-        if reason is not None:
-            skipped.append(Skipped(relative.as_posix(), reason))
-            continue
-        split = SPLIT_NAMES[parts[0].lower()] if layout == "splits" else None
-        class_name = unicodedata.normalize("NFC", parts[depth - 1]).strip()
-        candidates.append(Candidate(relative.as_posix(), class_name, split))
-    return candidates, skipped
+_CHUNK = 256  # files handed to the pool at once: enough to keep it busy, few enough to hold
 
 
 def scan(
-    folder: Path, layout: Layout, known: Mapping[str, ScannedImage] | None = None, progress: Progress = SILENT
+    root: Path,
+    entries: Sequence[Entry],
+    known: Mapping[str, ScannedImage] | None = None,
+    progress: Progress = SILENT,
+    *,
+    keep: Callable[[list[ScannedImage]], None] | None = None,
 ) -> tuple[list[ScannedImage], list[Skipped]]:
-    """Every usable image of the folder by path, and every file left out with its reason.
+    """Every usable image of the entries, in their order, and every one left out with its reason.
 
-    known: path -> what an earlier scan found; a file of the same size and time is not read again.
+    known: path -> what an earlier scan found; a file of the same size and time is not read again. A file is
+    read once however many boxes lie in it, when its entries stand next to each other.
+    keep: called with the images that were read, a few hundred at a time.
     """
-    candidates, skipped = list_files(folder, layout)
     images: list[ScannedImage] = []
+    skipped: list[Skipped] = []
+    known = known or {}
     with (
-        progress.task("reading images", len(candidates)) as task,
+        progress.task("reading images", len(entries)) as task,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,  # PIL decodes outside the interpreter lock
     ):
-        remaining = iter(candidates)
-        while chunk := list(islice(remaining, 256)):
-            for found in pool.map(lambda candidate: _read(folder, candidate, known or {}), chunk):
-                task.advance()
-                if isinstance(found, Skipped):
-                    skipped.append(found)
-                else:
-                    images.append(found)
-    return images, sorted(skipped, key=lambda s: s.path)
+        for chunk in _chunks([list(of_file) for _, of_file in groupby(entries, key=lambda e: e.file)]):
+            read: list[_Read] = []
+            for found in pool.map(lambda of_file: _read(root, of_file, known), chunk):
+                task.advance(len(found))
+                skipped += [one for one in found if isinstance(one, Skipped)]
+                read += [one for one in found if not isinstance(one, Skipped)]
+            done = _with_pixel_facts(read)
+            images += done
+            new = [image for image, (_, small) in zip(done, read, strict=True) if small is not None]
+            if keep and new:
+                keep(new)
+    return images, skipped
 
 
-def _read(folder: Path, candidate: Candidate, known: Mapping[str, ScannedImage]) -> ScannedImage | Skipped:
-    path = folder / candidate.path
+def _chunks(files: list[list[Entry]]) -> Iterator[list[list[Entry]]]:
+    remaining = iter(files)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk
+
+
+def _read(root: Path, entries: list[Entry], known: Mapping[str, ScannedImage]) -> list[_Read | Skipped]:
+    """What became of the entries of one file."""
+    path = os.path.join(root, entries[0].file)  # noqa: PTH118 (a Path costs as much as the stat of its file)
     try:
-        status = path.stat()
-        old = known.get(candidate.path)
-        if old and (old.n_bytes, old.mtime_ns) == (status.st_size, status.st_mtime_ns):
-            sha256, width, height = old.sha256, old.width, old.height
-        else:
-            image = open_image(path)
-            sha256, (width, height) = pixel_sha256(image), image.size
+        status = os.stat(path)  # noqa: PTH116
+        stamp = (status.st_size, status.st_mtime_ns)
+        old = [known.get(entry.path) for entry in entries]
+        if all(one and _same(one, e, stamp) for e, one in zip(entries, old, strict=True)):
+            return [(_as_stored(e, one), None) for e, one in zip(entries, old, strict=True) if one]
+        picture, facts = read_image(Path(path))
     except ImageError as error:
-        return Skipped(candidate.path, error.reason)
+        return [Skipped(entry.path, error.reason) for entry in entries]
+    except FileNotFoundError:
+        return [Skipped(entry.path, "the file is gone, or a link that leads nowhere") for entry in entries]
     except OSError as error:
-        return Skipped(candidate.path, f"cannot be read ({error.strerror})")
-    return ScannedImage(
-        candidate.path,
-        candidate.class_name,
-        candidate.split,
-        sha256,
-        width,
-        height,
-        status.st_size,
-        status.st_mtime_ns,
-    )
+        return [Skipped(entry.path, f"cannot be read ({error.strerror})") for entry in entries]
+    return [_looked_at(entry, picture, Path(path), facts, stamp) for entry in entries]
 
 
-def _folders(folder: Path) -> list[Path]:
-    """Folders directly below that hold a file which may be an image."""
-    return [
-        child
-        for child in sorted(folder.iterdir())
-        if child.is_dir()
-        and not _is_junk(child.name)
-        and any(_why_not(path.relative_to(folder)) is None for path in _walk(child))
-    ]
+def _looked_at(
+    entry: Entry, picture: Image.Image, path: Path, facts: FileFacts, stamp: tuple[int, int]
+) -> _Read | Skipped:
+    if entry.size and entry.size != picture.size:
+        return Skipped(
+            entry.path,
+            f"its box was drawn on a picture of {entry.size[0]}x{entry.size[1]} pixels,"
+            f" this one has {picture.width}x{picture.height}",
+        )
+    try:
+        image = crop(picture, entry.box, path) if entry.box else picture
+    except ImageError as error:
+        return Skipped(entry.path, error.reason)
+    looked_at = ScannedImage(
+        entry.path, entry.class_name, entry.split, pixel_sha256(image), image.width, image.height, *stamp,
+        box=entry.box, label=entry.class_name, group=entry.group, details=entry.details, file_facts=facts,
+    )  # fmt: skip
+    return looked_at, shrunk(image)
 
 
-def _walk(folder: Path, left_out: list[Skipped] | None = None) -> Iterator[Path]:
-    """All files below, sorted, folders before links to folders; no folder twice.
-
-    left_out: gains the folders that cannot be read, and the links to folders that were read already.
-    """
-    left_out = [] if left_out is None else left_out
-    seen: dict[str, Path] = {os.path.realpath(folder): folder}
-
-    def below(here: Path) -> Iterator[Path]:
-        try:
-            entries = sorted(here.iterdir(), key=lambda path: (path.is_symlink(), path.name))
-        except OSError as error:
-            left_out.append(
-                Skipped(
-                    here.relative_to(folder).as_posix(), f"a folder that cannot be read ({error.strerror})"
-                )
-            )
-            return
-        yield from (path for path in sorted(entries) if not path.is_dir())
-        for path in entries:
-            if not path.is_dir():
-                continue
-            real = os.path.realpath(path)
-            if real in seen:
-                other = seen[real].relative_to(folder).as_posix()
-                left_out.append(
-                    Skipped(
-                        path.relative_to(folder).as_posix(), f"a link to {other!r}, which is read already"
-                    )
-                )
-                continue
-            seen[real] = path
-            yield from below(path)
-
-    yield from below(folder)
+def _with_pixel_facts(read: list[_Read]) -> list[ScannedImage]:
+    """The images of a chunk, those that were read now with their pixel facts."""
+    facts = iter(pixel_facts([small for _, small in read if small is not None]))
+    return [image if small is None else replace(image, pixel_facts=next(facts)) for image, small in read]
 
 
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK_FOLDERS
+def _same(old: ScannedImage, entry: Entry, stamp: tuple[int, int]) -> bool:
+    return (old.n_bytes, old.mtime_ns) == stamp and old.box == entry.box and old.pixel_facts is not None
 
 
-def _why_not(relative: Path) -> str | None:
-    """Why a file is no candidate, judged by its path alone; None when it may be an image."""
-    for parent in relative.parts[:-1]:
-        if _is_junk(parent):
-            return f"in the hidden or system folder {parent!r}"
-    if relative.name.startswith("._"):
-        return "a macOS resource fork, not an image"
-    if relative.name.startswith("."):
-        return "a hidden file"
-    kind = _NOT_IMAGES.get(relative.suffix.lower())
-    return f"{kind}, not an image" if kind else None
+def _as_stored(entry: Entry, old: ScannedImage) -> ScannedImage:
+    return replace(
+        old, class_name=entry.class_name, split=entry.split, label=entry.class_name, group=entry.group,
+        set_aside=None, details=entry.details,
+    )  # fmt: skip

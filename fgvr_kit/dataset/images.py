@@ -14,15 +14,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from fgvr_kit.dataset.facts import FileFacts
+from fgvr_kit.dataset.facts import file_facts
 from fgvr_kit.errors import ImageError
-from fgvr_kit.types import Box, ImageRef
+from fgvr_kit.types import Box, FileFacts, ImageRef
 
 MIN_SIDE = 2
 """Smallest width and height in pixels: below it is a tracking pixel or a line, not a photograph."""
 
 MAX_PIXELS = 178_956_970
 """Largest picture: PIL's own limit, above which it warns; half a gigabyte as RGB."""
+
+# Held against MAX_PIXELS instead. Once and for all, because images are opened in threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _OF_DAMAGED_FILES = (
     OSError,
@@ -58,7 +61,7 @@ def read_image(path: Path) -> tuple[Image.Image, FileFacts]:
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with _opened(path) as image:
-            facts = FileFacts.of(image)  # before load(): PIL forgets about frames
+            facts = file_facts(image)  # before load(): PIL forgets about frames
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             rgb = _to_rgb(image)
@@ -130,9 +133,7 @@ def shrink(image: Image.Image, max_pixels: int) -> Image.Image:
 def _opened(path: Path) -> Image.Image:
     """A file opened by PIL, its pixels not read yet; HEIC through pillow-heif, where that is installed."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # held against MAX_PIXELS below
-            image: Image.Image = Image.open(path)
+        image: Image.Image = Image.open(path)
     except UnidentifiedImageError:
         if not _is_heic(path):
             raise

@@ -150,7 +150,7 @@ def _summary(
     contenders: Sequence[Contender],
     notes: tuple[str, ...],
 ) -> Summary:
-    n_unasked = workspace.store.count("images", "split = 'test'") - len(questions)
+    n_unasked = workspace.store.n_images("test") - len(questions)
     chance = sum(1 / len(question.options) for question in questions) / len(questions)
     done: dict[str, Any] = {
         "protocol": f"{protocol} (letter of largest probability; options shuffled)",

@@ -110,6 +110,7 @@ def _written(
     asked = ask(
         backend, list(requests.values()), workspace.store,
         progress=progress, what="describe", retry_failed=retry_failed, judge=parse.judge,
+        max_calls=settings.ask.max_calls,
     )  # fmt: skip
     made: list[Description] = []
     for image in images:

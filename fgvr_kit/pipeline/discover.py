@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +65,22 @@ def discover(
         proposed, most, why = read_attributes(from_file), None, ""
         done: dict[str, Any] = {"from": str(from_file)}
         notes: tuple[str, ...] = ()
+        shown: list[str] = []
+        n_telling = 0
     else:
         most = workspace.settings.discover.n_attributes
-        proposed, done, notes, why = _propose(workspace, progress)
+        shown, n_telling = _seeds(workspace)
+        proposed, done, notes, why = _propose(workspace, shown, progress)
     attributes, dropped = usable(
         proposed, finder(workspace.classes().values()), workspace.settings.domain.superclass, most=most
     )
     if not attributes:
         raise _none_found(from_file, done, dropped, why)
     write_csv(target, ATTRIBUTE_COLUMNS, ([a.name, a.question, ""] for a in attributes))
-    rows = tuple(("attributes", n, reason) for reason, n in dropped.items())
-    summary = Summary("discover", {**done, "attributes": len(attributes)}, rows, notes)
+    rows = [("attributes", n, reason) for reason, n in dropped.items()]
+    rows += [("seeds", n_telling, "naming a class")] if n_telling else []
+    done["attributes"] = len(attributes)
+    summary = Summary("discover", done, tuple(rows), notes, tuple(_not_shown(workspace, shown)))
     workspace.store.finish("discover", made_from, summary)
     return summary
 
@@ -89,7 +94,7 @@ def fingerprint_of(workspace: Workspace) -> str:
 def _asked_with(workspace: Workspace) -> str:
     settings = workspace.settings
     return fingerprint(
-        "discover", settings.domain.model_dump(), settings.discover.n_attributes,
+        "discover", settings.domain.model_dump(), settings.discover.n_attributes, settings.discover.seeds,
         workspace.prompts.hashes([PROMPT]),
     )  # fmt: skip
 
@@ -109,14 +114,33 @@ def _kept(workspace: Workspace, from_file: Path | None) -> Summary:
     return summary
 
 
+def _seeds(workspace: Workspace) -> tuple[list[str], int]:
+    """The seeds to show, and how many are not because they would give a class away."""
+    written = [seed for s in workspace.settings.discover.seeds if (seed := " ".join(s.split()))]
+    class_names = finder(workspace.classes().values())
+    shown = [seed for seed in written if not class_names.find(seed)]
+    return shown, len(written) - len(shown)
+
+
+def _not_shown(workspace: Workspace, seeds: Sequence[str]) -> Iterator[Notice]:
+    prompt = workspace.prompts.get(PROMPT)
+    if seeds and "seeds" not in prompt.needs:
+        yield Notice(
+            "the prompt has no place for the seeds: the model was not shown them",
+            code="seeds-not-shown",
+            where=str(prompt.path),
+            hint='add "seeds" to needs and {{ seeds | join("; ") }} to the text, as in the shipped file',
+        )
+
+
 def _propose(
-    workspace: Workspace, progress: Progress
+    workspace: Workspace, seeds: Sequence[str], progress: Progress
 ) -> tuple[list[Attribute], dict[str, Any], tuple[str, ...], str]:
     """What the backend lists, rows and notes of the summary, and the beginning of its words."""
     settings = workspace.settings
     n = settings.discover.n_attributes
     backend = open_backend(settings.discover.backend, settings, workspace.root, key="discover.backend")
-    prompt = workspace.prompts.render(PROMPT, **settings.domain.model_dump(), n_attributes=n)
+    prompt = workspace.prompts.render(PROMPT, **settings.domain.model_dump(), n_attributes=n, seeds=seeds)
     request = Request("discover", prompt, schema=SCHEMA, max_tokens=max(MIN_TOKENS, TOKENS_EACH * n))
     # A reply without a list is of no use to anybody: it is asked for again, not kept.
     asked = ask(

@@ -53,6 +53,7 @@ def extract(
     asked = ask(
         backend, flat, store,
         progress=progress, what="extract", retry_failed=retry_failed, judge=parse.judge,
+        max_calls=settings.ask.max_calls,
     )  # fmt: skip
     answers, dropped = answers_of(chosen, requests, asked, [a.name for a in attributes])
     if not answers:
@@ -82,7 +83,7 @@ def fingerprint_of(workspace: Workspace) -> str:
     settings = workspace.settings
     together = settings.extract.ask == "together"
     return fingerprint(
-        "extract", workspace.store.digest("images", ["path", "sha256"]),
+        "extract", workspace.store.digest_images(["path", "sha256"]),
         [(a.name, a.question) for a in workspace.attributes()],
         settings.extract.backend, settings.extract.ask, settings.extract.max_tokens,
         settings.domain.superclass, settings.domain.notes,

@@ -63,7 +63,7 @@ def mine(workspace: Workspace, progress: Progress = SILENT) -> Summary:
 def fingerprint_of(workspace: Workspace) -> str:
     settings = workspace.settings.mine
     names = [[c.name, c.display_name] for c in workspace.classes().values()]
-    images = workspace.store.digest("images", ["id", "class", "split", "sha256"])
+    images = workspace.store.digest_images(["id", "class", "split", "sha256"])
     prompts = workspace.prompts.hashes([CLASS_PROMPT])
     return fingerprint(
         clip_key(settings.model), settings.n_negatives, settings.n_options, names, images, prompts

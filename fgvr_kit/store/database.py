@@ -83,10 +83,10 @@ class Tables:
     def count(self, table: str, where: str = "1", params: Sequence[Any] = ()) -> int:
         return int(self.db[table].count_where(where, list(params)))
 
-    def digest(self, table: str, columns: Sequence[str]) -> str:
-        """16 hex digits of these columns of all rows, in their own order: for fingerprints."""
+    def digest(self, table: str, columns: Sequence[str], where: str = "1") -> str:
+        """16 hex digits of these columns of the rows, in their own order: for fingerprints."""
         names = ", ".join(f"[{c}]" for c in columns)
-        return digest_rows(self.db.execute(f"select {names} from [{table}] order by {names}"))
+        return digest_rows(self.db.execute(f"select {names} from [{table}] where {where} order by {names}"))
 
 
 def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:

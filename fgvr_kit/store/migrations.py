@@ -134,3 +134,39 @@ def m001_first_tables(db: Database) -> None:
     )
     # walk: one row for each part of the walk that stands: what it was made from, and what it did.
     db["walk"].create({"step": str, "fingerprint": str, "summary": str, "finished": str}, pk="step")
+
+
+@migrations()
+def m002_what_files_tell(db: Database) -> None:
+    table = db["images"]
+    # label: the dataset's own, where classes were merged. box: "left,top,right,bottom". group_key: what must
+    # share a split. set_aside: why an image is not used. details: the other columns of its row, as JSON.
+    for name in ("label", "box", "group_key", "set_aside", "details", "format", "mode", "camera", "taken"):
+        table.add_column(name, str)
+    for name in ("frames", "orientation", "phash"):
+        table.add_column(name, int)
+    table.add_column("thumb", bytes)  # 16 x 16 RGB
+    table.add_column("damage", str)  # what a strict decoder found; '' for nothing, null where nobody looked
+    # scans: images of a scan that has not ended, as JSON, so that a kill costs nothing that was read.
+    db["scans"].create({"path": str, "image": str}, pk="path")
+    # duplicates: pairs of pixel hashes of nearly the same picture. match: 0..1.
+    db["duplicates"].create({"sha256": str, "other": str, "match": float}, pk=("sha256", "other"))
+    # splits: which side a picture was given, also while it is away. drawn_by: "layout", "draw" or "regroup".
+    db["splits"].create({"sha256": str, "split": str, "group_key": str, "drawn_by": str}, pk="sha256")
+    db["quarantine"].create({"sha256": str, "reason": str}, pk="sha256")
+    db["findings"].create(
+        {
+            "id": int,
+            "kind": str,
+            "severity": str,
+            "message": str,
+            "path": str,
+            "other": str,
+            "value": float,
+            "why": str,
+            "hint": str,
+        },
+        pk="id",
+        not_null={"kind", "severity", "message"},
+    )
+    db["findings"].create_index(["path"])

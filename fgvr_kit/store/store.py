@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from fgvr_kit.store.findings import FindingTables
 from fgvr_kit.store.images import ImageTables
 from fgvr_kit.store.mined import MinedTables
 from fgvr_kit.store.replies import ReplyTables
@@ -16,7 +17,7 @@ from fgvr_kit.store.runs import RunTables
 from fgvr_kit.types import Summary
 
 
-class Store(ImageTables, ReplyTables, MinedTables, RunTables):
+class Store(ImageTables, FindingTables, ReplyTables, MinedTables, RunTables):
     """The database of a workspace. Use as a context manager, or call close()."""
 
     def finish(self, step: str, fingerprint: str, summary: Summary) -> None:
@@ -30,6 +31,11 @@ class Store(ImageTables, ReplyTables, MinedTables, RunTables):
             },
             pk="step",
         )
+
+    def renew(self, step: str, fingerprint: str) -> None:
+        """The step stands as it did; what it stands on was changed on purpose."""
+        with self.transaction():
+            self.db.execute("update walk set fingerprint = ? where step = ?", [fingerprint, step])
 
     def walk(self) -> dict[str, dict[str, Any]]:
         """step -> {"fingerprint", "summary" (a dict), "finished"} of every step that stands."""

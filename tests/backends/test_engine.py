@@ -172,6 +172,19 @@ def test_a_judge_saves_a_cut_off_reply_only_where_a_schema_was_asked_for(store: 
     assert [row["outcome"] for r in requests if (row := asked.row(r))] == ["cut_off", "repaired"]
 
 
+def test_only_so_many_new_replies_are_asked_for_and_the_next_call_goes_on(store: Store) -> None:
+    backend = Scripted(lambda _: said())
+    requests = [question(n) for n in range(7)]
+    first = ask(backend, requests, store, max_calls=3)
+    assert (first.n_new, first.n_stored, first.failures) == (3, 0, {engine.HELD_BACK: 4})
+    assert first.errors[engine.HELD_BACK].code == "max-calls"
+    assert [first.row(r) is None for r in requests] == [False] * 3 + [True] * 4
+    second = ask(backend, requests, store, max_calls=3)
+    assert (second.n_new, second.n_stored, second.failures) == (3, 3, {engine.HELD_BACK: 1})
+    third = ask(backend, requests, store, max_calls=3)
+    assert (third.n_new, third.n_stored, third.failures) == (1, 6, {})
+
+
 def test_a_row_tells_all_about_its_reply(store: Store) -> None:
     request = question(1, prompt=prompt("Which?", "Look."), images=(ImageRef(Path("a.jpg"), "7" * 64),))
     backend = Scripted(lambda _: said(note="untrained toy model"))

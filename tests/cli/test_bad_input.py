@@ -47,7 +47,9 @@ def test_no_such_folder(shell: Shell) -> None:
 
 def test_a_file_instead_of_a_folder(shell: Shell) -> None:
     (shell.cwd / "a.zip").write_bytes(b"x")
-    check(shell, ["init", "a.zip"], "dataset-is-file", 2, "one folder for each class")
+    check(shell, ["init", "a.zip"], "dataset-is-archive", 2, "unpack it")
+    (shell.cwd / "a.jpg").write_bytes(b"x")
+    check(shell, ["init", "a.jpg"], "dataset-is-file", 2, "columns path and label")
 
 
 def test_a_folder_without_images(shell: Shell) -> None:
@@ -268,7 +270,7 @@ def test_a_place_that_cannot_be_written_to(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "fgvr.toml")
 
-    monkeypatch.setattr("fgvr_kit.pipeline.init.write_text", full)
+    monkeypatch.setattr("fgvr_kit.pipeline.fresh.write_text", full)
     check(shell, ["init", "pests"], "disk", 1, "the same command goes on")
 
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from fgvr_kit.dataset.images import open_image, pixel_sha256, shrink
+from fgvr_kit.dataset.images import open_image, open_known, pixel_sha256, shrink
 from fgvr_kit.errors import ImageError
+from fgvr_kit.types import ImageRef
 from tests.photographs import picture
 
 
@@ -112,3 +117,64 @@ def test_shrinking_keeps_the_aspect_and_the_limit() -> None:
     assert small.width * small.height <= 10_000
     assert abs(small.width / small.height - 4) < 0.1
     assert shrink(small, 10_000) is small
+
+
+def heic(path: Path) -> Path:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), (200, 30, 30))).save(path, quality=90)
+    return path
+
+
+def test_heic_is_read_whatever_it_is_called(tmp_path: Path) -> None:
+    image = open_image(heic(tmp_path / "a.heic").rename(tmp_path / "IMG_0001.jpg"))
+    assert (image.mode, image.size) == ("RGB", (64, 48))
+    red, green, _ = image.getpixel((30, 20))
+    assert red > 150 > 100 > green
+
+
+def test_heic_without_its_package_names_the_extra(tmp_path: Path) -> None:
+    """In a process of its own: once registered, pillow-heif stays."""
+    code = (
+        "import sys; sys.modules['pillow_heif'] = None\n"
+        "from pathlib import Path\nfrom fgvr_kit.dataset.images import open_image\n"
+        "open_image(Path(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(heic(tmp_path / "a.heic"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "pip install 'fgvr-kit[heic]'" in done.stderr
+
+
+def test_a_box_is_cut_out_of_the_upright_picture(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (40, 20), "white")
+    picture.putpixel((3, 4), (255, 0, 0))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # stored lying: 20 wide, 40 high when upright
+    picture.save(tmp_path / "a.png", exif=exif)
+    upright = open_image(tmp_path / "a.png")
+    assert upright.size == (20, 40)
+    part = open_image(tmp_path / "a.png", (10, 0, 20, 10))
+    assert part.tobytes() == upright.crop((10, 0, 20, 10)).tobytes()
+    assert part.getpixel((5, 3)) == (255, 0, 0)
+    ref = ImageRef(tmp_path / "a.png", pixel_sha256(part), (10, 0, 20, 10))
+    assert open_known(ref).size == (10, 10)
+    for box in ((0, 0, 21, 10), (5, 5, 5, 9), (0, 0, 1, 5)):
+        with pytest.raises(ImageError):
+            open_image(tmp_path / "a.png", box)
+
+
+def test_a_picture_of_300_megapixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    width, height = 20_000, 15_000
+    raw = zlib.compress(bytes(10))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", head), (b"IDAT", raw), (b"IEND", b""))
+    )
+    (tmp_path / "big.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    with pytest.raises(ImageError) as caught:
+        open_image(tmp_path / "big.png")
+    assert "pixels" in caught.value.reason

@@ -23,6 +23,7 @@ def root(tmp_path: Path) -> Path:
 
 RIM = {"name": "rim", "question": "How is the rim?"}
 COMPOSED = "What is the rim of the euro coin?"
+SEEDS = 'discover.seeds=["rim width", " shape of the  stars "]'
 
 
 def test_a_model_lists_attributes_and_is_told_no_class(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +196,7 @@ def test_the_step_stands_on_the_words_of_its_prompt_and_on_the_list(root: Path) 
         before = module.fingerprint_of(workspace)
     with opened(root, "discover.backend=other:model") as workspace:
         assert module.fingerprint_of(workspace) == before
-    for override in ("discover.n_attributes=3", "domain.unit=coin", "domain.notes=blurred"):
+    for override in ("discover.n_attributes=3", "domain.unit=coin", "domain.notes=blurred", SEEDS):
         with opened(root, override) as workspace:
             assert module.fingerprint_of(workspace) != before
     prompt = root / "prompts" / "discover" / "attributes.md"
@@ -232,3 +233,46 @@ def test_a_prompt_edited_while_the_model_answers_makes_the_step_stale(
 )  # fmt: skip
 def test_names_are_written_alike(name: str, snake: str) -> None:
     assert snake_case(name) == snake
+
+
+def prompt_with(root: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> str:
+    backend = Scripted(lambda _: '["rim"]')
+    use(backend, monkeypatch)
+    with opened(root, *overrides) as workspace:
+        discover(workspace, replace=True)
+    return backend.asked[0].prompt.text
+
+
+def test_seeds_are_shown_to_the_model_and_leave_no_trace_without_any(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = prompt_with(root, monkeypatch)
+    told = prompt_with(root, monkeypatch, SEEDS)
+    assert "People who know the field" not in without
+    assert "\n\n\n" not in without + told
+    sentence = "People who know the field often look at: rim width; shape of the stars. "
+    assert sentence in told
+    paragraph = next(part for part in told.split("\n\n") if part.startswith(sentence))
+    assert told.replace(f"{paragraph}\n\n", "") == without
+
+
+def test_a_seed_that_names_a_class_is_not_shown(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Scripted(lambda _: '["rim"]')
+    use(backend, monkeypatch)
+    with opened(root, 'discover.seeds=["rim width", "looks like 1 euro", " "]') as workspace:
+        summary = discover(workspace)
+    assert summary.dropped == (("seeds", 1, "naming a class"),)
+    assert "look at: rim width. " in backend.asked[0].prompt.text
+
+
+def test_seeds_that_the_own_prompt_has_no_place_for_are_pointed_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Scripted(lambda _: '["rim"]'), monkeypatch)
+    (root / "prompts" / "discover" / "attributes.md").write_text(
+        '+++\nneeds = ["superclass"]\n+++\nHow does one {{ superclass }} differ from another?'
+    )
+    with opened(root, SEEDS) as workspace:
+        assert [notice.code for notice in discover(workspace).notices] == ["seeds-not-shown"]
+    with opened(root) as workspace:
+        assert discover(workspace, replace=True).notices == ()

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fgvr_kit.dataset.names import display_name
 from fgvr_kit.errors import FgvrError
-from fgvr_kit.pipeline.init import display_name, init
+from fgvr_kit.pipeline.init import init
 from fgvr_kit.workspace import Workspace
 from tests.photographs import class_folders, picture
 
@@ -25,6 +26,7 @@ def test_a_workspace_is_made_and_the_image_folder_is_left_alone(tmp_path: Path) 
     assert summary.done == {
         "workspace": "made",
         "layout": "<class>/*",
+        "recognised by": "2 folders hold images",
         "classes": 2,
         "images": 15,
         "train": 12,
@@ -91,7 +93,7 @@ def test_splits_of_the_folder_are_used(tmp_path: Path) -> None:
         6,
         3,
     )
-    assert summary.done["split"] == "from the folder"
+    assert summary.done["split"] == "from the dataset"
     assert summary.notices == ()
 
 
@@ -137,7 +139,7 @@ def test_a_test_image_that_was_trained_on_is_pointed_out(tmp_path: Path) -> None
         (lambda d: d / "nowhere", "dataset-not-found", 2),
         (lambda d: (d / "a.jpg", (d / "a.jpg").write_text("x"))[0], "dataset-is-file", 2),
         (lambda d: ((d / "empty").mkdir(), d / "empty")[1], "dataset-no-images", 2),
-        (lambda d: class_folders(d / "flat", {".": 3}), "dataset-no-images", 2),
+        (lambda d: class_folders(d / "flat", {".": 3}), "dataset-layout", 2),
         (lambda d: class_folders(d / "one", {"bee": 3}), "dataset-one-class", 2),
     ],
 )
@@ -192,13 +194,20 @@ def test_labels_are_written_as_words(label: str, shown: str) -> None:
     assert display_name(label) == shown
 
 
-def test_settings_given_to_a_workspace_that_exists_are_said_to_be_kept_out(tmp_path: Path) -> None:
+def test_settings_given_to_a_workspace_that_exists_are_kept_where_only_the_default_stands(
+    tmp_path: Path,
+) -> None:
     folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
     init(folder, tmp_path)
-    summary = init(folder, tmp_path, ["domain.superclass='insect'"])
+    summary = init(folder, tmp_path, ["domain.superclass='insect'", "domain.unit='species'"])
+    assert summary.notices == ()
+    summary = init(folder, tmp_path, ["domain.superclass='bug'", "domain.unit='species'", "dataset.test=0.5"])
     assert [notice.code for notice in summary.notices] == ["settings-kept"]
+    assert "domain.superclass='bug'" in summary.notices[0].message
+    assert "unit" not in summary.notices[0].message
     with Workspace(tmp_path) as workspace:
-        assert workspace.settings.domain.superclass == "object"
+        assert workspace.settings.domain.superclass == "insect"
+        assert workspace.settings.dataset.test == 0.5
 
 
 def test_the_split_is_drawn_anew_only_on_request(tmp_path: Path) -> None:

@@ -1,27 +1,40 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database, Migrations
 
 from fgvr_kit.errors import StoreError
 from fgvr_kit.store import Store
+from fgvr_kit.store.migrations import m001_first_tables
 from fgvr_kit.types import (
     Answer,
     Description,
+    FileFacts,
+    Finding,
     Negative,
     Option,
+    PixelFacts,
     Prediction,
     ScannedImage,
     Score,
+    Side,
     Skipped,
     Summary,
 )
 
 
 def scanned(path: str, sha: str = "", split: str = "train") -> ScannedImage:
-    return ScannedImage(path, path.split("/")[0], split, sha or path, 3, 4, 5, 6)  # type: ignore[arg-type]
+    """An image with everything that can be stored of it."""
+    return ScannedImage(
+        path, path.split("/")[0], split, sha or path, 3, 4, 5, 6, box=(1, 2, 4, 6), label="a label", group="g",
+        details={"observer": "Anna \u00e5"},
+        file_facts=FileFacts("JPEG", "CMYK", 2, 6, "Canon 5D", "2026-05-01T14:03:22"),
+        pixel_facts=PixelFacts(2**64 - 1, bytes(range(256)) * 3),
+    )  # type: ignore[arg-type]  # fmt: skip
 
 
 @pytest.fixture
@@ -154,8 +167,115 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     assert caught.value.code == "store-unreadable"
 
 
+def test_only_rows_that_changed_are_written_and_ids_stay(store: Store) -> None:
+    images = [scanned(f"bee/{n}") for n in range(3)]
+    store.put_images(images, [])
+    ids = {i.path: i.id for i in store.images()}
+    written: list[str] = []
+    store.db.conn.set_trace_callback(written.append)
+    store.put_images([images[0], replace(images[1], split="test"), images[2]], [])
+    store.db.conn.set_trace_callback(None)
+    assert sum(statement.lower().startswith("insert into images") for statement in written) == 1
+    assert {i.path: i.id for i in store.images()} == ids
+    assert [i.path for i in store.images("test")] == ["bee/1"]
+
+
+def test_an_image_set_aside_is_not_in_use_but_keeps_its_answers(store: Store) -> None:
+    images = [scanned("bee/0"), scanned("bee/1")]
+    store.put_images(images, [])
+    store.put_answers([Answer(1, "colour", "red", None)])
+    store.put_mined([Negative(2, 0, 1, "bee", 0.5, 0.5)], [Option(1, 0, "bee", 0.5)])
+    before = store.digest_images(["path"])
+    store.put_images([replace(images[0], set_aside="quarantined: leak"), images[1]], [])
+    assert [i.path for i in store.images()] == ["bee/1"]
+    assert store.n_images() == 1
+    assert len(store.scanned()) == 2
+    assert store.digest_images(["path"]) != before
+    assert store.answers() == {1: {"colour": "red"}}
+    assert (store.negatives(), store.options()) == ({}, {})
+
+
+def test_sides_quarantine_duplicates_and_findings_are_kept(store: Store) -> None:
+    store.put_sides({"a": Side("test", "g", "draw"), "b": Side("train", "b", "layout")})
+    store.put_sides({"a": Side("train", "g", "regroup")})
+    assert store.sides() == {"a": Side("train", "g", "regroup"), "b": Side("train", "b", "layout")}
+    store.put_quarantined({"a": "leak"})
+    assert store.quarantined() == {"a": "leak"}
+    store.put_duplicates([("a", "b", 0.9)])
+    store.put_duplicates([("a", "b", 0.9), ("a", "c", 1.0)])
+    assert store.duplicates() == [("a", "b", 0.9), ("a", "c", 1.0)]
+    findings = [
+        Finding("leak", "problem", "<b>", "bee/0", "bee/1", 0.9, "why", "hint"),
+        Finding("x", "note", "y"),
+    ]
+    store.put_findings(findings)
+    assert store.findings() == findings
+    assert store.findings("leak") == findings[:1]
+    store.forget_sides()
+    assert store.sides() == {}
+
+
+def test_a_scan_that_did_not_end_is_there_until_it_has_ended(store: Store) -> None:
+    store.put_scans([scanned("bee/0"), scanned("bee/1")])
+    assert store.scans() == [scanned("bee/0"), scanned("bee/1")]
+    store.put_images([scanned("bee/0")], [])
+    assert store.scans() == []
+
+
+def test_damage_is_known_until_the_file_changes(store: Store) -> None:
+    store.put_images([scanned("bee/0")], [])
+    store.put_damage([("bee/0", "cut off")])
+    store.put_images([replace(scanned("bee/0"), split="test")], [])
+    assert store.damage() == {"bee/0": "cut off"}
+    store.put_images([replace(scanned("bee/0"), mtime_ns=7)], [])
+    assert store.damage() == {}
+
+
+def test_a_workspace_of_the_first_version_keeps_its_rows(tmp_path: Path) -> None:
+    db = Database(tmp_path / "fgvr.db")
+    first = Migrations("fgvr_kit")
+    first()(m001_first_tables)
+    first.apply(db)
+    db["images"].insert({"id": 7, "path": "bee/0", "class": "bee", "split": "test", "sha256": "s",
+                         "width": 1, "height": 1, "n_bytes": 1, "mtime_ns": 1})  # fmt: skip
+    db.close()
+    with Store(tmp_path / "fgvr.db") as store:
+        assert [(i.id, i.path, i.split) for i in store.images()] == [(7, "bee/0", "test")]
+        old = store.scanned()[0]
+        assert (old.pixel_facts, old.label) == (None, "bee")
+        store.put_images([scanned("bee/0", "s", "test")], [])
+        assert [i.id for i in store.images()] == [7]
+        assert store.scanned() == [scanned("bee/0", "s", "test")]
+
+
 EXPECTED_TABLES = {
-    "images": ["id", "path", "class", "split", "sha256", "width", "height", "n_bytes", "mtime_ns"],
+    "images": [
+        "id",
+        "path",
+        "class",
+        "split",
+        "sha256",
+        "width",
+        "height",
+        "n_bytes",
+        "mtime_ns",
+        "label",
+        "box",
+        "group_key",
+        "set_aside",
+        "details",
+        "format",
+        "mode",
+        "camera",
+        "taken",
+        "frames",
+        "orientation",
+        "phash",
+        "thumb",
+        "damage",
+    ],
+    "splits": ["sha256", "split", "group_key", "drawn_by"],
+    "findings": ["id", "kind", "severity", "message", "path", "other", "value", "why", "hint"],
     "answers": ["image_id", "attribute", "value", "reply_id"],
     "descriptions": ["image_id", "text", "source", "reply_id"],
     "negatives": ["image_id", "rank", "negative_id", "class", "class_similarity", "image_similarity"],

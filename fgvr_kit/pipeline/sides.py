@@ -1,0 +1,82 @@
+"""Which images belong together, and on which side of the split each stands. Pure but for opening pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL.Image import Image
+
+from fgvr_kit.dataset.duplicates import near_duplicates
+from fgvr_kit.dataset.groups import Groups, group_images
+from fgvr_kit.dataset.images import open_image
+from fgvr_kit.dataset.splits import Shares, assign_splits, keep_shots
+from fgvr_kit.progress import SILENT, Progress
+from fgvr_kit.settings import DatasetSettings
+from fgvr_kit.types import PixelFacts, ScannedImage, Side
+
+Alike = tuple[str, str, float]
+"""Two pixel hashes of nearly the same picture, and how alike (0..1)."""
+
+
+def find_alike(
+    images: Sequence[ScannedImage],
+    root: Path,
+    *,
+    known: Iterable[Alike] = (),
+    compared: Iterable[str] = (),
+    progress: Progress = SILENT,
+) -> list[Alike]:
+    """Pairs of near-duplicates among the images that are not in `known`.
+
+    compared: pixel hashes of images that were compared with each other already; only pairs with another one
+    are looked for.
+    """
+    unique = list({image.sha256: image for image in images}.values())
+    number = {image.sha256: n for n, image in enumerate(unique)}
+    done = set(compared)
+
+    def opened(n: int) -> Image:
+        image = unique[n]
+        return open_image(root / image.file, image.box)
+
+    facts = [image.pixel_facts or PixelFacts(0, bytes(768)) for image in unique]
+    pairs = near_duplicates(
+        facts, opened,
+        joined=[(number[a], number[b]) for a, b, _ in known if a in number and b in number],
+        is_new=np.array([image.sha256 not in done for image in unique], dtype=np.bool_),
+        progress=progress,
+    )  # fmt: skip
+    return [(unique[pair.first].sha256, unique[pair.second].sha256, pair.match) for pair in pairs]
+
+
+def grouped(images: Sequence[ScannedImage], dataset: DatasetSettings, alike: Iterable[Alike]) -> Groups:
+    """The groups of the images by number, as [dataset] group_by wants them; copies always share one."""
+    first: dict[str, int] = {}
+    same = [(first.setdefault(image.sha256, n), n) for n, image in enumerate(images)]
+    near = [(first[a], first[b]) for a, b, _ in alike if a in first and b in first]
+    groups = group_images(images, dataset.group_by, duplicates=near, burst_seconds=dataset.burst_seconds)
+    for one, other in same:
+        groups.join(one, other)
+    return groups
+
+
+def sided(
+    images: Sequence[ScannedImage],
+    groups: Groups,
+    dataset: DatasetSettings,
+    stored: Mapping[str, Side],
+    quarantined: Mapping[str, str],
+) -> tuple[list[ScannedImage], dict[str, Side]]:
+    """The images with side, group, and the reason why one is set aside; and the sides to store."""
+    shares = Shares(dataset.test, dataset.val, dataset.seed)
+    assigned, sides = assign_splits(images, list(groups.members().values()), shares, stored)
+    held = [
+        replace(image, set_aside=f"quarantined: {quarantined[image.sha256]}")
+        if image.sha256 in quarantined
+        else image
+        for image in assigned
+    ]
+    return keep_shots(held, dataset.shots, dataset.seed), sides
