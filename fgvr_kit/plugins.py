@@ -9,7 +9,9 @@ import difflib
 import importlib
 import pkgutil
 import re
-from importlib.metadata import entry_points
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import ModuleType
 from typing import Literal
 
@@ -17,10 +19,14 @@ from fgvr_kit.errors import MissingExtra, PluginError
 
 Room = Literal["backends", "checks", "families", "layouts", "recipes"]
 
-_NOT_PLUGINS = {
-    "base", "boxes", "columns", "download", "engine", "entries", "hub", "lists", "pace", "parse",
-    "paths", "rows", "sequences", "turns", "weights",
-}  # fmt: skip
+_NOT_PLUGINS: dict[Room, set[str]] = {
+    "backends": {"base", "engine", "pace", "parse"},
+    "checks": {"base"},
+    "families": {"base", "sequences", "turns", "weights"},
+    "layouts": {"base", "boxes", "columns", "download", "entries", "hub", "lists", "paths", "rows"},
+    "recipes": set(),
+}
+"""Files that the plug-ins of a room share."""
 _WORDS = {
     "backends": "backend",
     "checks": "check",
@@ -34,8 +40,14 @@ _EXTRAS = {"trl": "rl", "datasets": "hub"}  # every other third-party import bel
 def names(room: Room) -> list[str]:
     """Names of the plug-ins of a room, sorted: files of the room and entry points `fgvr_kit.<room>`."""
     package = importlib.import_module(f"fgvr_kit.{room}")
-    files = {module.name for module in pkgutil.iter_modules(package.__path__)} - _NOT_PLUGINS
-    return sorted(files | {point.name for point in entry_points(group=f"fgvr_kit.{room}")})
+    files = {module.name for module in pkgutil.iter_modules(package.__path__)} - _NOT_PLUGINS[room]
+    return sorted(files | {point.name for point in _points(entry_points, room)})
+
+
+@cache
+def _points(find: Callable[..., EntryPoints], room: Room) -> tuple[EntryPoint, ...]:
+    """The entry points of a room. Finding them opens a file of every installed package: once is enough."""
+    return tuple(find(group=f"fgvr_kit.{room}"))
 
 
 def normalise(name: str) -> str:
@@ -60,7 +72,7 @@ def load(room: Room, name: str) -> ModuleType:
             hint=f"did you mean {close[0]!r}?" if close else f"choose one of: {known}",
         )
     try:
-        for point in entry_points(group=f"fgvr_kit.{room}", name=wanted):
+        for point in (point for point in _points(entry_points, room) if point.name == wanted):
             module = point.load()
             assert isinstance(module, ModuleType), f"entry point {point.value} must name a module"
             return module

@@ -57,7 +57,7 @@ def init(
         if not is_new:
             stack.enter_context(stack.enter_context(Workspace(root)).busy())
         stored = _Stored.of(root, resplit=resplit)
-        found, listing = _listed(name, place, settings, progress)
+        found, listing = _listed(name, place, root, settings, progress)
         _refuse_unused_root(settings.dataset.root, root, listing.root)
         scanned, skipped = _scan(listing, stored, root, progress)
         _refuse_unusable(scanned, skipped, place)
@@ -186,8 +186,12 @@ def _value(settings: Settings, key: str) -> Any:
     return getattr(own, name, None) if own is not None else settings.plugins.get(section, {}).get(name)
 
 
-def _listed(name: str, place: Path, settings: Settings, progress: Progress) -> tuple[Found, Listing]:
+def _listed(
+    name: str, place: Path, root: Path, settings: Settings, progress: Progress
+) -> tuple[Found, Listing]:
     dataset = settings.dataset
+    if dataset.root:
+        dataset = dataset.model_copy(update={"root": str(root / dataset.root)})
     source = Source(name, place, dataset, progress)
     found = find_layout(source)
     listing: Listing = found.module.read(source)

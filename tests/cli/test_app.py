@@ -62,7 +62,8 @@ def test_every_command_has_help_and_an_example(shell: Shell) -> None:
 def test_the_root_lists_every_command(shell: Shell) -> None:
     text = shell("--help").out
     for command in (
-        "init", "check", "attributes", "mine", "train", "eval", "status", "settings", "replies", "doctor", "schema", "demo",
+        "init", "check", "attributes", "mine", "train", "eval", "status", "settings", "replies", "doctor",
+        "schema", "demo",
     ):  # fmt: skip
         assert f" {command} " in text
 
