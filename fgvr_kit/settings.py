@@ -73,7 +73,7 @@ class DomainSettings(Section):
 
 
 class CheckSettings(Section):
-    fail_on: list[str] = ["leak", "conflict"]
+    fail_on: list[str] = ["leak", "conflict", "no-test"]
     """Kinds of findings with which `check` ends in exit code 3. `fgvr-kit check --kinds` names them all."""
     quarantine: list[str] = ["suspicious", "damaged", "conflict"]
     """Kinds of findings whose images `check --quarantine` sets aside."""

@@ -14,7 +14,7 @@ from fgvr_kit.checks.base import Subject, Verdict
 from fgvr_kit.dataset.decoding import damage_of
 from fgvr_kit.dataset.images import open_image
 from fgvr_kit.dataset.looks import looks
-from fgvr_kit.dataset.oddities import Oddity, file_of, oddities
+from fgvr_kit.dataset.oddities import Oddity, oddities
 from fgvr_kit.types import Finding, ScannedImage, Severity, Skipped
 
 ABOUT = "files that cannot be used, are damaged, suspicious or odd"
@@ -43,7 +43,7 @@ def run(subject: Subject) -> Verdict:
     images = subject.images
 
     def opened(image: ScannedImage) -> Image.Image:
-        return open_image(subject.workspace.dataset / file_of(image), image.box)
+        return open_image(subject.workspace.dataset / image.file, image.box)
 
     suspicious = list(looks(images, opened))
     odd = list(oddities(images))
@@ -52,7 +52,7 @@ def run(subject: Subject) -> Verdict:
         *_strays(strays, len(images)),
         *(_damaged(image, damage[image.path]) for image in images if image.path in damage),
         *_told("suspicious", "warning", suspicious, len(images)),
-        *_told("odd-file", "note", odd, len({file_of(image) for image in images})),
+        *_told("odd-file", "note", odd, len({image.file for image in images})),
     ]
     n_readable = len(images) + len(subject.set_aside)
     counts = Counter(finding.kind for finding in findings)
@@ -101,7 +101,7 @@ def _damage(subject: Subject) -> dict[str, str]:
     for image in subject.images:
         is_jpeg = not image.file_facts or image.file_facts.format in ("JPEG", "MPO")
         if is_jpeg and image.path not in known:
-            waiting[file_of(image)].append(image.path)
+            waiting[image.file].append(image.path)
     if waiting:
         known |= _decoded(subject, waiting)
     return {image.path: told for image in subject.images if (told := known.get(image.path))}

@@ -16,7 +16,10 @@ from fgvr_kit.checks.base import Subject, Verdict
 from fgvr_kit.types import Finding, ScannedImage
 
 ABOUT = "the smallest difference between two models that the test set can show"
-KINDS = {"small-test": "a test set that cannot show a difference of ten points between two models"}
+KINDS = {
+    "no-test": "there is no test image",
+    "small-test": "a test set that cannot show a difference of ten points between two models",
+}
 
 LARGEST = 0.1
 """A smallest difference above this is told as a finding: most gains in print are smaller."""
@@ -124,8 +127,8 @@ def _finding(whole: Mapping[str, Any], share: float) -> Finding:
     n, shown = whole["independent"], whole["smallest difference"]
     if not n:
         return Finding(
-            "small-test", "problem", "there is no test image: nothing can be measured", value=0.0,
-            hint="add images, or lower [dataset] test; then fgvr-kit init",
+            "no-test", "problem", "there is no test image: nothing can be measured",
+            hint="add images; or group by something finer ([dataset] group_by), then fgvr-kit init --resplit",
         )  # fmt: skip
     count = f"{n:,} independent test images" if n != whole["images"] else f"{n:,} test images"
     of = f"; the {whole['images']:,} images are of {n:,} groups, each of which counts once"

@@ -15,10 +15,16 @@ from fgvr_kit.cli.options import ROOT, JsonOption, SetOption, VerboseOption, Wor
 
 if TYPE_CHECKING:
     from fgvr_kit.cli.output import Output
+    from fgvr_kit.pipeline.check import Checked
     from fgvr_kit.types import Finding
+    from fgvr_kit.workspace import Workspace
 
 PAGE = "reports/check.html"
 FOUND_PROBLEMS = 3
+_MENDS = {
+    "leak": "fgvr-kit check --regroup      (keeps each group on one side of the split)",
+    "conflict": "fgvr-kit check --quarantine   (sets both pictures aside; or remove the wrong one and run init)",
+}
 SHOWN = 10
 """Findings of a kind that the terminal shows; the page and --json have them all."""
 
@@ -30,7 +36,7 @@ def command(
             metavar="KIND,...",
             show_default=False,
             autocompletion=complete.kinds,
-            help="Exit 3 when such findings are made (leak,conflict).",
+            help="Exit 3 when such findings are made (leak,conflict,no-test).",
         ),
     ] = None,
     quarantine: Annotated[
@@ -91,10 +97,19 @@ def command(
         }
         _tell(out, checked.findings)
         if page:
-            pass  # page
+            out.data["page"] = _write_page(out, opened, checked)
+        out.next += [_MENDS[kind] for kind in checked.failed if kind in _MENDS]
         suggest_next(out, opened)
     if checked.failed:
         raise typer.Exit(FOUND_PROBLEMS)
+
+
+def _write_page(out: Output, workspace: Workspace, checked: Checked) -> str:
+    from fgvr_kit.report.check_page import CheckPage, write_check_page
+
+    n_bytes = write_check_page(workspace.root / PAGE, CheckPage.of(checked), out.progress)
+    out.say(f"page   {PAGE} ({n_bytes / 1e6:.1f} MB)")
+    return PAGE
 
 
 def _tell(out: Output, findings: Sequence[Finding]) -> None:

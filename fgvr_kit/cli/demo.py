@@ -94,6 +94,7 @@ def _toml(value: object) -> str:
 def _steps(out: Output, workspace: Workspace) -> dict[str, Callable[[], None]]:
     from fgvr_kit import shipped
     from fgvr_kit.evaluation.evaluate import evaluate
+    from fgvr_kit.pipeline.check import check
     from fgvr_kit.pipeline.describe import describe
     from fgvr_kit.pipeline.discover import discover
     from fgvr_kit.pipeline.extract import extract
@@ -108,6 +109,7 @@ def _steps(out: Output, workspace: Workspace) -> dict[str, Callable[[], None]]:
             out.summary(summary)
 
     return {
+        "check": lambda: out.summary(check(workspace, progress=out.progress).summary),
         "discover": lambda: out.summary(discover(workspace, from_file=attributes, replace=True)),
         "extract": lambda: out.summary(extract(workspace, progress=out.progress)),
         "describe": lambda: out.summary(describe(workspace, progress=out.progress)),

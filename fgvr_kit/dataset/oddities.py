@@ -84,14 +84,9 @@ class Oddity:
     value: float | None = None
 
 
-def file_of(image: ScannedImage) -> str:
-    """The file that holds an image: its path without the name of its box."""
-    return image.path.rpartition("#")[0] if image.box else image.path
-
-
 def oddities(images: Sequence[ScannedImage]) -> Iterator[Oddity]:
     """All there are, by path; of a file with several boxes once, under the first of them."""
-    files = {file_of(image): image for image in reversed(images)}
+    files = {image.file: image for image in reversed(images)}
     places = _places_of_names(files)
     typical = median_low([image.width * image.height for image in images]) if images else 0
     for file, image in sorted(files.items()):

@@ -73,10 +73,7 @@ def answer_choices(vlm: Vlm, workspace: Workspace, questions: Sequence[Question]
     """The model's answers to a batch of questions that all have the same number of options."""
     from fgvr_kit.families.base import Ask
 
-    asks = [
-        Ask(q.text, (open_known(workspace.ref_of(q.image)),), system=q.system)
-        for q in questions
-    ]
+    asks = [Ask(q.text, (open_known(workspace.ref_of(q.image)),), system=q.system) for q in questions]
     letters = LETTERS[: len(questions[0].options)]
     scores = vlm.choose(asks, list(letters))  # (B, K) log-probabilities
     predictions = []

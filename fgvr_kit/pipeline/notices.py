@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from fgvr_kit.dataset.names import spellings
 from fgvr_kit.types import Notice, ScannedImage, Skipped
 
+MOST_OF_A_GROUP = 0.5
+"""Share of the images that one group may have before it is pointed out."""
+
 MOST_FILES_NAMED = 100
 """Files left out that a summary names one by one; `fgvr-kit status --skipped` names all of them."""
 
@@ -27,7 +30,23 @@ def dropped_files(skipped: Sequence[Skipped]) -> tuple[tuple[str, int, str], ...
 def notices_of(images: Sequence[ScannedImage]) -> list[Notice]:
     """About the images in use."""
     used = [image for image in images if not image.set_aside]
-    return [*_lacking(used), *_spellings(used), *_torn(used), *_leaks(used)]
+    return [*_one_group(used), *_lacking(used), *_spellings(used), *_torn(used), *_leaks(used)]
+
+
+def _one_group(images: Sequence[ScannedImage]) -> list[Notice]:
+    """A group of most images leaves little to hold out."""
+    key, n = Counter(image.group or image.sha256 for image in images).most_common(1)[0] if images else ("", 0)
+    if n <= max(MOST_OF_A_GROUP * len(images), 2):
+        return []
+    return [
+        Notice(
+            f"{n:,} of {len(images):,} images are one group and stand on one side of the split",
+            code="split-one-group",
+            where=next(image.path for image in images if (image.group or image.sha256) == key),
+            why="what [dataset] group_by names joins them, one through the other",
+            hint="group by something finer (--group-by), then fgvr-kit init --resplit",
+        )
+    ]
 
 
 def _lacking(images: Sequence[ScannedImage]) -> list[Notice]:

@@ -113,5 +113,5 @@ def test_images_of_one_group_count_once(datasets: Datasets, tmp_path: Path) -> N
 def test_no_test_image_is_a_problem(datasets: Datasets, tmp_path: Path) -> None:
     subject = datasets.subject(class_folders(tmp_path / "pests", {"bee": 5, "wasp": 5}))
     verdict = power.run(replace(subject, images=[i for i in subject.images if i.split == "train"]))
-    assert [f.severity for f in verdict.findings] == ["problem"]
+    assert [(f.kind, f.severity) for f in verdict.findings] == [("no-test", "problem")]
     assert verdict.told == "no test image: nothing can be measured"

@@ -214,3 +214,20 @@ def test_pixels_of_a_picture_that_changed_are_looked_at_again(tmp_path: Path) ->
     picture("another").save(folder / "bee" / "1.png")
     assert init(folder, tmp_path).done["removed (gone, changed or moved)"] == 1
     assert images_of(tmp_path)["bee/1.png"].sha256 != before
+
+
+def test_a_group_of_nearly_everything_is_pointed_out(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 20, "wasp": 20})
+    summary = init(folder, tmp_path, ['dataset.group_by=["name:(.)png$"]'])
+    assert [n.code for n in summary.notices] == ["split-one-group", "class-no-test"]
+    assert init(folder, tmp_path, resplit=True).notices == summary.notices
+    other = init(folder, tmp_path / "work", ['dataset.group_by=["name:^(.+)[.]png"]'])
+    assert other.notices == ()
+
+
+def test_a_root_that_the_layout_has_no_use_for_is_refused(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
+    with pytest.raises(SettingsError) as caught:
+        init(folder, tmp_path / "work", [f'dataset.root="{tmp_path}"'])
+    assert caught.value.code == "root-not-used"
+    assert not (tmp_path / "work").exists()

@@ -1,0 +1,1 @@
+"""Papers for people: what was found, written as files that open anywhere."""
