@@ -70,7 +70,7 @@ def command(
     ] = None,
     group_by: Annotated[
         list[str] | None,
-        _quiet("Keep on one side: 'duplicate', 'burst', a column, 'name:REGEX'. Repeatable."),
+        _quiet("Keep on one side, besides copies and bursts: a column, or 'name:REGEX'. Repeatable."),
     ] = None,
     test: Annotated[float | None, _quiet("Share of each class held out to test (0.2).")] = None,
     val: Annotated[float | None, _quiet("Share of each class held out to validate (0).")] = None,
@@ -114,7 +114,7 @@ def command(
         "ask.max_calls": max_calls, "dataset.layout": layout,
         "dataset.path_col": path_col, "dataset.label_col": label_col, "dataset.split_col": split_col,
         "dataset.group_col": group_col, "dataset.root": str(base.resolve()) if base else None,
-        "dataset.group_by": group_by, "dataset.test": test, "dataset.val": val, "dataset.shots": shots,
+        "dataset.group_by": _besides(group_by), "dataset.test": test, "dataset.val": val, "dataset.shots": shots,
     }  # fmt: skip
     # JSON of texts, numbers and lists is TOML, as long as nothing is escaped in surrogate pairs.
     chosen = [
@@ -137,6 +137,13 @@ def command(
             walk_through(root, given | ({TEMPLATE} if wanted else set()), progress=out.progress)
         with Workspace.find(root) as opened:
             suggest_next(out, opened)
+
+
+def _besides(ways: list[str] | None) -> list[str] | None:
+    """What is grouped by always, and these. fgvr.toml can say less."""
+    from fgvr_kit.settings import DatasetSettings
+
+    return list(dict.fromkeys([*DatasetSettings().group_by, *ways])) if ways else None
 
 
 def _path_of(workspace: Any) -> str:

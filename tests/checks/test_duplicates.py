@@ -87,7 +87,7 @@ def test_the_nearest_picture_of_the_other_side_is_shown(datasets: Datasets, spli
 def test_regroup_mends_what_is_called_a_leak(
     datasets: Datasets, split: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "names", lambda: ["files", "duplicates"])
+    monkeypatch.setattr(base, "names", lambda: ["files", "duplicates", "power"])
     shutil.copy(split / "train/bee/1.png", split / "test/bee/copy.png")
     nearly(split / "train/wasp/1.png", split / "test/wasp/near.jpg")
     subject = datasets.subject(split)
