@@ -12,7 +12,8 @@ from fgvr_kit.progress import Progress, Task
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichBar
-    from rich.progress import TaskID
+    from rich.progress import ProgressColumn, TaskID
+    from rich.progress import Task as RichTask
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -29,6 +30,19 @@ class _BarTask:
         self._bar.update(self._task, advance=n, note=note)
 
 
+def _rate_column() -> ProgressColumn:
+    from rich import progress as rich_progress
+    from rich.text import Text
+
+    class Rate(rich_progress.ProgressColumn):
+        """Units a second; nothing until two of them are done."""
+
+        def render(self, task: RichTask) -> Text:
+            return Text("" if not task.speed else f"{task.speed:.{0 if task.speed >= 10 else 1}f}/s")
+
+    return Rate()
+
+
 class Bars:
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,6 +55,7 @@ class Bars:
             rich_progress.TextColumn("{task.description}"),
             rich_progress.BarColumn(),
             rich_progress.MofNCompleteColumn(),
+            _rate_column(),
             rich_progress.TimeElapsedColumn(),
             rich_progress.TimeRemainingColumn(),
             rich_progress.TextColumn("{task.fields[note]}"),
