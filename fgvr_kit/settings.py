@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fgvr_kit import plugins
 from fgvr_kit.errors import SettingsError
@@ -51,7 +51,7 @@ class DatasetSettings(Section):
     """Images that must stay on one side of the split, besides those of one group: "duplicate" (the same
     picture, or nearly), "burst" (one camera within burst_seconds), the name of any column, or
     "name:REGEX" (the same first bracket in the file name, such as "name:^(plant[0-9]+)_")."""
-    burst_seconds: float = Field(2.0, ge=0)
+    burst_seconds: float = Field(2.0, ge=0, le=86_400)
     """Photographs of one camera and class that follow each other this closely are one burst."""
     test: float = Field(0.2, gt=0, lt=1)
     """Share of each class held out as test images, when the dataset brings no split of its own."""
@@ -61,6 +61,12 @@ class DatasetSettings(Section):
     """Train on this many images of each class only; 0: on all of them. The others are set aside."""
     seed: int = 0
     """Seed of the split and of the shots."""
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> DatasetSettings:
+        if self.test + self.val >= 1:
+            raise ValueError(f"test {self.test} and val {self.val} leave nothing to train on")
+        return self
 
 
 class DomainSettings(Section):

@@ -58,7 +58,7 @@ def _told(counts: Mapping[str, int], n_leaked: int, n_test: int) -> str:
         f"{counts['conflict']:,} label conflicts, {counts['duplicate']:,} copies and"
         f" {counts['near-duplicate']:,} near copies inside a class"
     )
-    return f"{leaks}{of_test}, {rest}"
+    return f"{leaks}{of_test}, {rest} (mirrored, turned or strongly cut copies are not looked for)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
@@ -39,8 +39,9 @@ _UNUSABLE = re.compile(
 def run(subject: Subject) -> Verdict:
     unusable = [one for one in subject.skipped if is_unusable(one.reason)]
     strays = [one for one in subject.skipped if not is_unusable(one.reason)]
-    damage = _damage(subject)
     images = subject.images
+    gone = _changed(subject)
+    damage = _damage(subject, {image.path for image in gone})
 
     def opened(image: ScannedImage) -> Image.Image:
         return open_image(subject.workspace.dataset / image.file, image.box)
@@ -49,14 +50,15 @@ def run(subject: Subject) -> Verdict:
     odd = list(oddities(images))
     findings = [
         *(_corrupt(one) for one in unusable),
+        *(_gone(image) for image in gone),
         *_strays(strays, len(images)),
         *(_damaged(image, damage[image.path]) for image in images if image.path in damage),
         *_told("suspicious", "warning", suspicious, len(images)),
         *_told("odd-file", "note", odd, len({image.file for image in images})),
     ]
-    n_readable = len(images) + len(subject.set_aside)
+    n_readable = len(images) - len(gone) + len(subject.set_aside)
     counts = Counter(finding.kind for finding in findings)
-    told = f"{n_readable:,} readable, {len(unusable):,} cannot be used, {len(strays):,} are no images"
+    told = f"{n_readable:,} readable, {len(unusable) + len(gone):,} cannot be used, {len(strays):,} are no images"
     more = [f"{counts[kind]:,} {kind}" for kind in ("damaged", "suspicious") if counts[kind]]
     return Verdict(
         "; ".join([told, *([", ".join(more)] if more else [])]),
@@ -94,13 +96,38 @@ def _strays(strays: Sequence[Skipped], n_images: int) -> Iterator[Finding]:
             yield Finding("stray", "note", f"{path} is left out: {reason}", path, hint=hint)
 
 
-def _damage(subject: Subject) -> dict[str, str]:
-    """path -> what a strict decoder found, of the images where it found something. A file is decoded once."""
+def _changed(subject: Subject) -> list[ScannedImage]:
+    """Images whose file is gone, or is not the one that `init` read, by its size and time."""
+    folder = subject.workspace.dataset
+    found = []
+    for image in subject.images:
+        try:
+            status = (folder / image.file).stat()
+        except OSError:
+            found.append(image)
+            continue
+        if (status.st_size, status.st_mtime_ns) != (image.n_bytes, image.mtime_ns):
+            found.append(image)
+    return found
+
+
+def _gone(image: ScannedImage) -> Finding:
+    return Finding(
+        "corrupt", "warning", f"{image.path} is gone, or is another file since fgvr-kit init read it", image.path,
+        hint="bring it back, or run fgvr-kit init, which sees the change",
+    )  # fmt: skip
+
+
+def _damage(subject: Subject, left_out: Collection[str]) -> dict[str, str]:
+    """path -> what a strict decoder found, of the images where it found something. A file is decoded once.
+
+    left_out: paths of images whose file is not the one that is known.
+    """
     known = subject.workspace.store.damage()
     waiting: dict[str, list[str]] = defaultdict(list)
     for image in subject.images:
         is_jpeg = not image.file_facts or image.file_facts.format in ("JPEG", "MPO")
-        if is_jpeg and image.path not in known:
+        if is_jpeg and image.path not in known and image.path not in left_out:
             waiting[image.file].append(image.path)
     if waiting:
         known |= _decoded(subject, waiting)

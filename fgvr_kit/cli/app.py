@@ -42,7 +42,10 @@ _ORDER = (
     "demo",
 )
 
-_OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+_OF_THE_DISK = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
 
 
 class Door(typer.core.TyperGroup):
@@ -73,7 +76,7 @@ class Door(typer.core.TyperGroup):
                 f"cannot write or read: {error.strerror}",
                 code="disk",
                 where=str(error.filename or ""),
-                hint="make room or give yourself the right to write there; the same command goes on",
+                hint="name another place, make room, or get the right to write there; the same command goes on",
             )
             fail(ctx.invoked_subcommand or "status", told)
             raise typer.Exit(told.exit_code) from error

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PAGE = "reports/check.html"
 FOUND_PROBLEMS = 3
 _MENDS = {
-    "leak": "fgvr-kit check --regroup      (keeps each group on one side of the split)",
+    "leak": "fgvr-kit check --regroup      (keeps each group on one side of the split; init --resplit goes back)",
     "conflict": "fgvr-kit check --quarantine   (sets both pictures aside; or remove the wrong one and run init)",
 }
 SHOWN = 10
@@ -98,8 +98,10 @@ def command(
         _tell(out, checked.findings)
         if page:
             out.data["page"] = _write_page(out, opened, checked)
-        out.next += [_MENDS[kind] for kind in checked.failed if kind in _MENDS]
-        suggest_next(out, opened)
+        if mends := [_MENDS[kind] for kind in checked.failed if kind in _MENDS]:
+            out.next += mends
+        else:
+            suggest_next(out, opened)
     if checked.failed:
         raise typer.Exit(FOUND_PROBLEMS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fgvr_kit.types import ScannedImage, Side, Split
@@ -68,11 +68,13 @@ def _side(image: ScannedImage, drawn: Split, group: str, held: Side | None) -> S
     return Side(image.split, group, "layout") if image.split else Side(drawn, group, "draw")
 
 
-def keep_shots(images: Sequence[ScannedImage], shots: int, seed: int) -> list[ScannedImage]:
+def keep_shots(
+    images: Sequence[ScannedImage], shots: int, seed: int, used: Collection[str] = ()
+) -> list[ScannedImage]:
     """The images with all but `shots` training images of each class set aside; 0 keeps all.
 
     Whole groups are as good as one picture: a class's shots come from as many groups as it has, in the order
-    of a seeded hash.
+    of a seeded hash. used: pixel hashes of images that come before all others: the shots of before.
     """
     if not shots:
         return list(images)
@@ -83,8 +85,14 @@ def keep_shots(images: Sequence[ScannedImage], shots: int, seed: int) -> list[Sc
     chosen: set[int] = set()
     for groups in waiting.values():
         queues = [
-            sorted(numbers, key=lambda n: (_rank(seed, images[n].sha256), images[n].path))
-            for _, numbers in sorted(groups.items(), key=lambda item: _rank(seed, item[0]))
+            sorted(
+                numbers,
+                key=lambda n: (images[n].sha256 not in used, _rank(seed, images[n].sha256), images[n].path),
+            )
+            for _, numbers in sorted(
+                groups.items(),
+                key=lambda item: (all(images[n].sha256 not in used for n in item[1]), _rank(seed, item[0])),
+            )
         ]
         rounds = (
             queue[depth] for depth in range(max(map(len, queues))) for queue in queues if depth < len(queue)
@@ -135,7 +143,7 @@ def _settled_classes(images: Sequence[ScannedImage], groups: Sequence[_Group]) -
     """class -> the sides on which it has images, of the classes that have any."""
     found: dict[str, set[Split]] = defaultdict(set)
     for group in groups:
-        if group.split:
+        if group.split and group.split != "val":  # the validation images of a dataset settle nothing
             for n in group.numbers:
                 found[images[n].class_name].add(group.split)
     return found
@@ -164,8 +172,10 @@ def _fill_shares(groups: Sequence[_Group], shares: Shares) -> None:
 def _at_least_one_test(groups: Sequence[_Group]) -> None:
     """A class of two groups or more is tested, if only on its smallest group."""
     if len(groups) > 1 and not any(g.split == "test" for g in groups):
-        smallest = min(groups, key=lambda g: len(g.numbers))
-        smallest.split = "test"
+        trained = [g for g in groups if g.split == "train"]
+        spare = trained if len(trained) > 1 else [g for g in groups if g.split == "val"]
+        if spare:
+            min(spare, key=lambda g: len(g.numbers)).split = "test"
 
 
 def _assign_by_hash(groups: Sequence[_Group], shares: Shares, *, has_test: bool) -> None:

@@ -63,16 +63,12 @@ def openai_key(name: str, base_url: str, wanted: Mapping[str, str], environ: Map
     url = base_url or environ.get("OPENAI_BASE_URL", "")
     is_elsewhere = bool(url) and urlsplit(url).hostname != "api.openai.com"
     if has_openai_key(environ, name):
-        return Diagnosis("openai-key", "ok", f"${name} is set ({_redacted(environ[name].strip())})")
+        return Diagnosis("openai-key", "ok", f"${name} is set")
     if wanted and not is_elsewhere:
         fix = f"export {name}=..., or set [openai] base_url to a server of your own"
         return Diagnosis("openai-key", "problem", f"${name} is not set, and {_keys(wanted)} needs it", fix)
     where = f"{_shown(url)} may need none" if is_elsewhere else "needed for openai:MODEL alone"
     return Diagnosis("openai-key", "ok", f"${name} is not set; {where}")
-
-
-def _redacted(key: str) -> str:
-    return f"{key[:3]}…{key[-4:]}" if len(key) >= 20 else "hidden"
 
 
 def _keys(wanted: Mapping[str, str]) -> str:

@@ -79,6 +79,7 @@ def find_layout(source: Source) -> Found:
     Raises PluginError for an unknown name, DatasetError when the place is missing or nobody recognises it.
     """
     if (wanted := source.settings.layout) != "auto":
+        _refuse_hub_of_a_folder(source, plugins.normalise(wanted))
         module = plugins.load("layouts", wanted)
         return Found(plugins.normalise(wanted), module, "named by the setting dataset.layout")
     if source.name.startswith(HUB):
@@ -97,6 +98,17 @@ def find_layout(source: Source) -> Found:
         if sign := module.sign_of(source.place):
             return Found(name, module, sign)
     raise _unrecognised(source.place)
+
+
+def _refuse_hub_of_a_folder(source: Source, wanted: str) -> None:
+    """The hub's layout copies into Source.place, which must be a folder of the workspace."""
+    if (wanted == "huggingface") != source.name.startswith(HUB):
+        raise DatasetError(
+            f"the layout {wanted!r} is not for {source.name!r}",
+            code="dataset-layout",
+            where=str(source.place),
+            hint=f"{HUB}FOLDER reads a folder as the datasets library does; leave --layout out otherwise",
+        )
 
 
 def no_images(place: Path, skipped: Sequence[Skipped]) -> DatasetError:

@@ -24,6 +24,8 @@ from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import SPLITS, Finding, ScannedImage, Side, Summary
 from fgvr_kit.workspace import Workspace
 
+_QUARANTINED = "quarantined: "
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -56,22 +58,25 @@ def check(
     made_from = fingerprint_of(workspace)
     done: dict[str, Any] = {}
     if release:
-        done["brought back"] = _set_aside(workspace, {})
+        done["brought back"] = _n_quarantined(workspace)
+        _set_aside(workspace, {})
     if regroup:
         done["moved to the side of their group"] = _regroup(workspace)
     subject, verdicts = _run(workspace, progress)
     if quarantine:
-        reasons = _suspects(subject, verdicts, workspace.settings.check.quarantine)
-        done["set aside now"] = _set_aside(workspace, workspace.store.quarantined() | reasons)
-        if reasons:
+        before = _n_quarantined(workspace)
+        # Shots that take the place of images set aside may be suspect in their turn.
+        while reasons := _suspects(subject, verdicts, workspace.settings.check.quarantine):
+            _set_aside(workspace, workspace.store.quarantined() | reasons)
             subject, verdicts = _run(workspace, progress)
+        done["set aside now"] = _n_quarantined(workspace) - before
     if release or regroup or quarantine:
         made_from = fingerprint_of(workspace)
     findings = [finding for verdict in verdicts.values() for finding in verdict.findings]
     workspace.store.put_findings(findings)
     counts = Counter(finding.kind for finding in findings)
     failed = {kind: counts[kind] for kind in workspace.settings.check.fail_on if counts[kind]}
-    summary = _summary(workspace, verdicts, failed, done)
+    summary = _summary(verdicts, failed, done)
     workspace.store.finish("check", made_from, summary)
     return Checked(subject, verdicts, findings, failed, summary)
 
@@ -93,6 +98,7 @@ def load_subject(workspace: Workspace, progress: Progress = SILENT) -> Subject:
     images = workspace.store.scanned()
     if not images or any(image.pixel_facts is None for image in images):
         raise workspace.no_images()
+    assert workspace.dataset  # raises where the folder is gone: no verdict on pictures that nobody can see
     return Subject(
         workspace,
         [image for image in images if not image.set_aside],
@@ -136,13 +142,18 @@ def _suspects(subject: Subject, verdicts: dict[str, Verdict], kinds: Sequence[st
         for verdict in verdicts.values()
         for finding in verdict.findings
         if finding.kind in kinds
-        for path in (finding.path, finding.other)
+        # Of a conflict both are suspect; elsewhere the other one is only what it is compared with.
+        for path in ((finding.path, finding.other) if finding.kind == "conflict" else (finding.path,))
         if path in hashes
     }
 
 
-def _set_aside(workspace: Workspace, reasons: dict[str, str]) -> int:
-    """Make the quarantine hold just these; return how many images changed."""
+def _n_quarantined(workspace: Workspace) -> int:
+    return sum((image.set_aside or "").startswith(_QUARANTINED) for image in workspace.store.scanned())
+
+
+def _set_aside(workspace: Workspace, reasons: dict[str, str]) -> None:
+    """Make the quarantine hold just these pictures."""
     images = workspace.store.scanned()
     fresh = [replace(image, set_aside=_reason(image, reasons)) for image in images]
     dataset = workspace.settings.dataset
@@ -150,14 +161,11 @@ def _set_aside(workspace: Workspace, reasons: dict[str, str]) -> int:
     with _renewing(workspace), workspace.store.transaction():
         workspace.store.put_quarantined(reasons)
         workspace.store.put_images(ready, workspace.store.skipped())
-    return sum(
-        (old.set_aside is None) != (new.set_aside is None) for old, new in zip(images, ready, strict=True)
-    )
 
 
 def _reason(image: ScannedImage, reasons: dict[str, str]) -> str | None:
     kind = reasons.get(image.sha256)
-    return f"quarantined: {kind}" if kind else None
+    return f"{_QUARANTINED}{kind}" if kind else None
 
 
 def _regroup(workspace: Workspace) -> int:
@@ -195,13 +203,23 @@ def _renewing(workspace: Workspace) -> Iterator[None]:
         workspace.store.renew("init", init.fingerprint_of(workspace))
 
 
-def _summary(
-    workspace: Workspace, verdicts: dict[str, Verdict], failed: dict[str, int], done: dict[str, Any]
-) -> Summary:
+def _summary(verdicts: dict[str, Verdict], failed: dict[str, int], done: dict[str, Any]) -> Summary:
     told = {name: verdict.told for name, verdict in verdicts.items() if verdict.told}
     notes = tuple(dict.fromkeys(note for verdict in verdicts.values() for note in verdict.notes))
-    believed = "no" if failed else "nothing was found that speaks against it"
-    told["may its numbers be believed"] = (
-        f"{believed}: " + ", ".join(f"{n} {kind}" for kind, n in failed.items()) if failed else believed
-    )
+    findings = [finding for verdict in verdicts.values() for finding in verdict.findings]
+    told["may its numbers be believed"] = _believed(findings, failed)
     return Summary("check", {**done, **told}, notes=notes)
+
+
+def _believed(findings: Sequence[Finding], failed: dict[str, int]) -> str:
+    """The verdict in a few words; what `--fail-on` leaves out still speaks."""
+    problems = Counter(f.kind for f in findings if f.severity == "problem") | Counter(failed)
+    if problems:
+        return "no: " + _counted(problems)
+    if warnings := Counter(f.kind for f in findings if f.severity == "warning"):
+        return "nothing forbids it, but look first at: " + _counted(warnings)
+    return "nothing was found that speaks against it"
+
+
+def _counted(kinds: Counter[str]) -> str:
+    return ", ".join(f"{kind} ({n:,})" for kind, n in kinds.items())

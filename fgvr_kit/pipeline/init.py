@@ -60,22 +60,24 @@ def init(
         found, listing = _listed(name, place, root, settings, progress)
         _refuse_unused_root(settings.dataset.root, root, listing.root)
         scanned, skipped = _scan(listing, stored, root, progress)
-        _refuse_unusable(scanned, skipped, place)
-        merges = (spelling_merges(i.label for i in scanned) if merge_spellings else {}) | merges_of(root)
+        merges = _merges(root, [i.label for i in scanned], merge_spellings)
         scanned = [replace(i, class_name=merges.get(i.label, i.label)) for i in scanned]
+        _refuse_unusable(scanned, [*listing.skipped, *skipped], place)
         alike = find_alike(
             scanned, listing.root, known=stored.alike, compared=stored.compared, progress=progress
         )
         groups = grouped(scanned, settings.dataset, [*stored.alike, *alike])
         scanned, notices = _without_lone_train(found.name, scanned, settings)
-        ready, sides = sided(scanned, groups, settings.dataset, stored.sides, stored.quarantined)
+        used = frozenset() if resplit else stored.used
+        ready, sides = sided(scanned, groups, settings.dataset, stored.sides, stored.quarantined, used)
         if is_new:
             root.mkdir(parents=True, exist_ok=True)
             _write_settings(root, name, place, listing.root, overrides)
         n_prompts = copy_prompts(root)
-        with Workspace(root) as workspace:
-            if not is_new:
-                workspace.keep(settings_module.chosen(overrides))
+        if not is_new:
+            with Workspace(root) as standing:
+                standing.keep(settings_module.chosen(overrides))
+        with Workspace(root) as workspace:  # with what was kept: the fingerprint is over it
             write_classes(root / "classes.csv", (i.label for i in ready), listing.classes, merges)
             with workspace.store.transaction():
                 if resplit:
@@ -108,25 +110,28 @@ def fingerprint_of(workspace: Workspace) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What an earlier `init` knows: images by path, hashes that were compared, near-duplicates, sides."""
+    """What an earlier `init` knows: images by path, hashes that were compared, near-duplicates, sides, what is
+    set aside, and the hashes of the images in use."""
 
     known: Mapping[str, ScannedImage]
     compared: frozenset[str]
     alike: list[Alike]
     sides: Mapping[str, Side]
     quarantined: Mapping[str, str]
+    used: frozenset[str]
 
     @classmethod
     def of(cls, root: Path, *, resplit: bool) -> _Stored:
         path = root / ".fgvr" / "fgvr.db"
         if not path.is_file():
-            return cls({}, frozenset(), [], {}, {})
+            return cls({}, frozenset(), [], {}, {}, frozenset())
         with Store(path) as store:
             images = store.scanned()
             known = {i.path: i for i in (*images, *store.scans())}
             compared = frozenset(i.sha256 for i in images if i.pixel_facts)
             sides = {} if resplit else store.sides() or {i.sha256: _old_side(i) for i in images if i.split}
-            return cls(known, compared, store.duplicates(), sides, store.quarantined())
+            used = frozenset(i.sha256 for i in images if not i.set_aside)
+            return cls(known, compared, store.duplicates(), sides, store.quarantined(), used)
 
 
 def _old_side(image: ScannedImage) -> Side:
@@ -207,6 +212,15 @@ def _scan(
     with Store(root / ".fgvr" / "fgvr.db") as store:
         keep: Callable[[list[ScannedImage]], None] = store.put_scans
         return scan(listing.root, listing.entries, stored.known, progress, keep=keep)
+
+
+def _merges(root: Path, labels: Sequence[str], merge_spellings: bool) -> dict[str, str]:
+    """label -> class, of labels that are merged: as classes.csv says, then two spellings of what is left."""
+    old = merges_of(root)
+    if not merge_spellings:
+        return old
+    new = spelling_merges(old.get(label, label) for label in labels)
+    return {label: new.get(target, target) for label, target in old.items()} | new
 
 
 def _refuse_unused_root(wanted: str, root: Path, base: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def find_alike(
     images: Sequence[ScannedImage],
     root: Path,
     *,
-    known: Iterable[Alike] = (),
+    known: Sequence[Alike] = (),
     compared: Iterable[str] = (),
     progress: Progress = SILENT,
 ) -> list[Alike]:
@@ -36,7 +36,9 @@ def find_alike(
     """
     unique = list({image.sha256: image for image in images}.values())
     number = {image.sha256: n for n, image in enumerate(unique)}
-    done = set(compared)
+    # Pairs only connect: where one of them is gone, the pictures it connected must be compared again.
+    torn = {sha256 for a, b, _ in known if (a in number) != (b in number) for sha256 in (a, b)}
+    done = set(compared) - torn
 
     def opened(n: int) -> Image:
         image = unique[n]
@@ -69,8 +71,12 @@ def sided(
     dataset: DatasetSettings,
     stored: Mapping[str, Side],
     quarantined: Mapping[str, str],
+    used: Collection[str] = (),
 ) -> tuple[list[ScannedImage], dict[str, Side]]:
-    """The images with side, group, and the reason why one is set aside; and the sides to store."""
+    """The images with side, group, and the reason why one is set aside; and the sides to store.
+
+    used: pixel hashes that were shots before; they stay before others.
+    """
     shares = Shares(dataset.test, dataset.val, dataset.seed)
     assigned, sides = assign_splits(images, list(groups.members().values()), shares, stored)
     held = [
@@ -79,4 +85,4 @@ def sided(
         else image
         for image in assigned
     ]
-    return keep_shots(held, dataset.shots, dataset.seed), sides
+    return keep_shots(held, dataset.shots, dataset.seed, used), sides

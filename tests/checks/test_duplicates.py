@@ -37,7 +37,9 @@ def nearly(source: Path, target: Path) -> None:
 def test_a_dataset_without_copies_has_no_findings(datasets: Datasets, split: Path) -> None:
     verdict = duplicates.run(datasets.subject(split))
     assert verdict.findings == []
-    assert verdict.told == "no leak, 0 label conflicts, 0 copies and 0 near copies inside a class"
+    assert verdict.told.startswith(
+        "no leak, 0 label conflicts, 0 copies and 0 near copies inside a class (mirrored"
+    )
 
 
 def test_a_test_picture_that_is_trained_on_is_a_leak(datasets: Datasets, split: Path) -> None:
@@ -219,7 +221,7 @@ def test_copies_inside_a_class_point_to_the_likely_original(datasets: Datasets, 
     }
     assert pairs(verdict, "near-duplicate") == {("wasp/1 small.jpg", "wasp/1.png")}
     assert {f.severity for f in verdict.findings} == {"warning"}
-    assert verdict.told == "no leak, 0 label conflicts, 2 copies and 1 near copies inside a class"
+    assert verdict.told.startswith("no leak, 0 label conflicts, 2 copies and 1 near copies inside a class")
 
 
 def test_a_large_group_on_both_sides_costs_one_lookup_an_image(datasets: Datasets, split: Path) -> None:

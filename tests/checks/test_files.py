@@ -102,8 +102,8 @@ def test_every_box_of_a_rotten_file_is_damaged_and_the_file_read_once(
     datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = photographs(tmp_path / "pests", ["bee/1.jpg", "bee/2.jpg", "wasp/1.jpg", "wasp/2.jpg"])
-    subject = datasets.subject(folder)
     rotten(folder / "bee" / "1.jpg")
+    subject = datasets.subject(folder)
     whole = next(image for image in subject.images if image.path == "bee/1.jpg")
     boxes = [replace(whole, path=f"bee/1.jpg#{n}", box=(n, 0, n + 50, 50)) for n in range(3)]
     read: list[Path] = []
@@ -187,3 +187,18 @@ def test_a_clean_dataset_has_no_findings(datasets: Datasets, tmp_path: Path) -> 
     folder = photographs(tmp_path / "pests", ["bee/1.jpg", "bee/2.png", "wasp/3.jpg", "wasp/4.jpg"])
     verdict = files.run(datasets.subject(folder))
     assert (verdict.findings, verdict.told) == ([], "4 readable, 0 cannot be used, 0 are no images")
+
+
+def test_a_file_that_is_gone_or_emptied_since_init_is_told_and_its_damage_stays_unknown(
+    datasets: Datasets, tmp_path: Path
+) -> None:
+    folder = photographs(tmp_path / "pests", ["bee/1.jpg", "bee/2.jpg", "wasp/1.jpg", "wasp/2.jpg"])
+    subject = datasets.subject(folder)
+    (folder / "bee" / "1.jpg").rename(tmp_path / "away.jpg")
+    (folder / "wasp" / "2.jpg").write_bytes(b"")
+    verdict = files.run(subject)
+    assert pairs(verdict, "corrupt") == {("bee/1.jpg", None), ("wasp/2.jpg", None)}
+    assert verdict.told.startswith("2 readable, 2 cannot be used")
+    assert "bee/1.jpg" not in subject.workspace.store.damage()
+    (tmp_path / "away.jpg").rename(folder / "bee" / "1.jpg")
+    assert pairs(files.run(subject), "corrupt") == {("wasp/2.jpg", None)}

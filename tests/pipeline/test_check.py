@@ -119,3 +119,28 @@ def test_a_workspace_without_images_is_told(tmp_path: Path) -> None:
     with Workspace(tmp_path) as workspace, pytest.raises(DatasetError) as caught:
         check(workspace)
     assert caught.value.code == "no-images"
+
+
+def test_what_fail_on_leaves_out_still_speaks(leaky: Path) -> None:
+    with Workspace(leaky, ['check.fail_on=["corrupt"]']) as workspace:
+        checked = check(workspace)
+        assert checked.failed == {}
+        assert checked.summary.done["may its numbers be believed"].startswith("no: leak (2)")
+        small = check(workspace, regroup=True).summary.done["may its numbers be believed"]
+        assert small.startswith("nothing forbids it, but look first at: ")
+        assert "small-test (1)" in small
+
+
+def test_of_a_leak_only_the_test_image_is_set_aside(leaky: Path) -> None:
+    with Workspace(leaky, ['check.quarantine=["leak"]']) as workspace:
+        check(workspace, quarantine=True)
+        aside = {i.path for i in workspace.store.scanned() if i.set_aside}
+        assert "train/wasp/9.png" not in aside
+        assert "test/wasp/smaller.jpg" in aside
+
+
+def test_without_the_image_folder_there_is_no_verdict(leaky: Path) -> None:
+    shutil.move(leaky / "pests", leaky / "away")
+    with Workspace(leaky) as workspace, pytest.raises(DatasetError) as caught:
+        check(workspace)
+    assert caught.value.code == "dataset-not-found"

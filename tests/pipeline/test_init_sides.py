@@ -231,3 +231,72 @@ def test_a_root_that_the_layout_has_no_use_for_is_refused(tmp_path: Path) -> Non
         init(folder, tmp_path / "work", [f'dataset.root="{tmp_path}"'])
     assert caught.value.code == "root-not-used"
     assert not (tmp_path / "work").exists()
+
+
+def test_merging_spellings_again_when_the_rarer_has_become_the_commoner_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = class_folders(tmp_path / "pests", {"Common wheat": 6, "common_wheat": 4, "Charlock": 6})
+    init(folder, tmp_path, merge_spellings=True)
+    text = (tmp_path / "classes.csv").read_text()
+    class_folders(folder, {"common_wheat": 14})
+    init(folder, tmp_path, merge_spellings=True)
+    assert (tmp_path / "classes.csv").read_text() == text
+    assert Counter(i.class_name for i in images_of(tmp_path).values()) == {"Common wheat": 20, "Charlock": 6}
+
+
+def test_shots_stay_when_images_are_added(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 10, "wasp": 10})
+    init(folder, tmp_path, ["dataset.shots=3"])
+    before = {path for path, image in images_of(tmp_path).items() if image.split == "train"}
+    class_folders(folder, {"bee": 30, "wasp": 30})
+    init(folder, tmp_path)
+    assert {path for path, image in images_of(tmp_path).items() if image.split == "train"} == before
+
+
+def test_copies_that_were_connected_by_one_that_is_gone_still_stay_together(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 0, "wasp": 0})
+    for n in range(16):
+        image, name = photograph(n), folder / ("bee" if n % 2 else "wasp")
+        image.save(name / f"{n}.png")
+        image.resize((140, 140)).save(name / f"{n} small.png")
+        image.resize((120, 150)).save(name / f"{n} narrow.png")
+    init(folder, tmp_path, ["dataset.test=0.5"])
+    for n in range(16):
+        (folder / ("bee" if n % 2 else "wasp") / f"{n}.png").unlink()
+    init(folder, tmp_path)
+    init(folder, tmp_path, resplit=True)
+    sides = {path.split("/")[1]: side for path, side in sides_of(tmp_path).items()}
+    assert all(sides[f"{n} small.png"] == sides[f"{n} narrow.png"] for n in range(16))
+
+
+def test_a_dataset_of_train_and_val_gets_a_stratified_test_side(tmp_path: Path) -> None:
+    folder = class_folders(
+        tmp_path / "pests", {f"{side}/c{n}": k for n in range(12) for side, k in (("train", 5), ("val", 1))}
+    )
+    init(folder, tmp_path)
+    counts = Counter((i.class_name, i.split) for i in images_of(tmp_path).values())
+    assert {n for (_, split), n in counts.items() if split == "test"} == {1}
+    assert {n for (_, split), n in counts.items() if split == "train"} == {4}
+
+
+def test_a_flag_that_is_kept_leaves_init_standing(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 10, "wasp": 10})
+    init(folder, tmp_path)
+    init(folder, tmp_path, ["dataset.val=0.3"])
+    with Workspace(tmp_path) as workspace:
+        assert workspace.store.walk()["init"]["fingerprint"] == init_module.fingerprint_of(workspace)
+
+
+def test_the_layout_of_the_hub_never_writes_into_a_folder(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(DatasetError):
+        init(folder, tmp_path / "work", ['dataset.layout="huggingface"'])
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
+    with pytest.raises(SettingsError):
+        init(folder, tmp_path / "work", ["dataset.test=0.6", "dataset.val=0.4"])

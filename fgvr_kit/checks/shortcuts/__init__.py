@@ -70,7 +70,9 @@ def _finding(family: Family, guess: Guess, sample: Sample, margin: float) -> Fin
             f"{percent(guess.low)} to {percent(guess.high)}; chance is {percent(1 / n_classes)})"
         )
     else:
-        how_well = f"gives away {guess.given_away.sum()} of {n_classes} classes, though not the others"
+        n_given = int(guess.given_away.sum())
+        others = "" if n_given == n_classes else ", though not the others"
+        how_well = f"gives away {n_given} of {n_classes} classes{others}"
     told_apart = [k for k in np.argsort(-guess.recall, kind="stable") if beats_chance or guess.given_away[k]]
     most = ", ".join(f"{sample.classes[k]!r} ({percent(guess.recall[k])})" for k in told_apart[:3])
     return Finding(

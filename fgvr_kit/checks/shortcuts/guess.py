@@ -105,7 +105,9 @@ def guessed(traces: Floats, sample: Sample, pieces: Sequence[tuple[Numbers, Numb
         forest = ExtraTreesClassifier(
             _TREES, min_samples_leaf=2, class_weight="balanced", random_state=0, n_jobs=1
         )
-        named[test] = forest.fit(traces[train], sample.labels[train]).predict(traces[test])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # many classes of few images each
+            named[test] = forest.fit(traces[train], sample.labels[train]).predict(traces[test])
     return named
 
 
