@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -72,19 +72,9 @@ class Workspace:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """While a command writes here. Raises WorkspaceError when another process does; a kill lets go."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "lock").open("a+") as file:
-            if not _try_lock(file):
-                raise WorkspaceError(
-                    "another fgvr-kit is at work in this workspace",
-                    code="workspace-busy",
-                    where=str(self.root),
-                    hint="wait until it has ended; what it has done by then is not done again",
-                )
-            yield
+        return busy(self.root)
 
     @property
     def state(self) -> Path:
@@ -217,6 +207,22 @@ class Workspace:
             )
         found, rows = read_csv(path, columns[:2])
         return [{c: row.get(c, "") for c in (*columns, *found)} for row in rows]
+
+
+@contextmanager
+def busy(root: Path) -> Iterator[None]:
+    """As Workspace.busy, of the workspace at root, which need not be there yet."""
+    state = root / ".fgvr"
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("a+") as file:
+        if not _try_lock(file):
+            raise WorkspaceError(
+                "another fgvr-kit is at work in this workspace",
+                code="workspace-busy",
+                where=str(root),
+                hint="wait until it has ended; what it has done by then is not done again",
+            )
+        yield
 
 
 def place_of(path: str, root: Path) -> Path:

@@ -52,7 +52,7 @@ def run(subject: Subject) -> Verdict:
 
 
 def _told(counts: Mapping[str, int], n_leaked: int, n_test: int) -> str:
-    leaks = f"{counts['leak']:,} leaks" if counts["leak"] else "no leak"
+    leaks = f"{counts['leak']:,} leak{'s' if counts['leak'] > 1 else ''}" if counts["leak"] else "no leak"
     of_test = f" ({n_leaked:,} of {n_test:,} test images)" if n_leaked else ""
     rest = (
         f"{counts['conflict']:,} label conflicts, {counts['duplicate']:,} copies and"

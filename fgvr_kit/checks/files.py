@@ -58,7 +58,9 @@ def run(subject: Subject) -> Verdict:
     ]
     n_readable = len(images) - len(gone) + len(subject.set_aside)
     counts = Counter(finding.kind for finding in findings)
-    told = f"{n_readable:,} readable, {len(unusable) + len(gone):,} cannot be used, {len(strays):,} are no images"
+    told = (
+        f"{n_readable:,} readable, {len(unusable) + len(gone):,} cannot be used, {len(strays):,} not images"
+    )
     more = [f"{counts[kind]:,} {kind}" for kind in ("damaged", "suspicious") if counts[kind]]
     return Verdict(
         "; ".join([told, *([", ".join(more)] if more else [])]),

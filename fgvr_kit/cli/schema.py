@@ -245,6 +245,7 @@ def _data_of(words: tuple[str, ...]) -> dict[str, Any]:
             "figures": dict[str, dict[str, Any]],
             "findings": list[Finding],
             "kinds": dict[str, str],
+            "page": str,
         },
         "train": {**summaries, "adapter": str},
         "eval": {**summaries, "scores": list[Score]},

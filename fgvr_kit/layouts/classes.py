@@ -28,7 +28,8 @@ def read(source: Source) -> Listing:
     listing = Listing(source.place, [])
     for path in walk(source.place, listing.skipped):
         top, slash, _ = path.partition("/")
-        if reason := why_not(path) or (None if slash else "outside any class folder"):
+        nameless = "in a folder without a name" if slash and not class_named(top) else None
+        if reason := why_not(path) or nameless or (None if slash else "outside any class folder"):
             listing.skipped.append(Skipped(path, reason))
         else:
             listing.entries.append(Entry(path, class_named(top)))

@@ -35,11 +35,12 @@ def wanted(text: str) -> Wanted:
 
 def commit_of(asked: Wanted) -> str:
     """The commit that a revision stands for now; "" when the hub cannot be asked."""
+    import httpx
     from huggingface_hub import HfApi
 
     try:
         return HfApi().dataset_info(asked.name, revision=asked.revision or None).sha or ""
-    except (OSError, ValueError):  # not there, not allowed, no network: `loaded` tells which
+    except (OSError, ValueError, httpx.HTTPError):  # not there, not allowed, no network: `loaded` tells which
         return ""
 
 

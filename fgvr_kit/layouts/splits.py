@@ -49,6 +49,8 @@ def read(source: Source) -> Listing:
             reason = "outside the folders of the splits"
         if reason is None and len(parts) < 3:
             reason = "outside any class folder"
+        if reason is None and not class_named(parts[1]):
+            reason = "in a folder without a name"
         if reason:
             listing.skipped.append(Skipped(path, reason))
         else:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import FILE_NAME, HUB, Settings
 from fgvr_kit.store import Store
 from fgvr_kit.types import SPLITS, Notice, ScannedImage, Side, Skipped, Summary
-from fgvr_kit.workspace import Workspace, merges_of, place_of
+from fgvr_kit.workspace import Workspace, busy, merges_of, place_of
 
 KEEP_FROM = 2_000
 """A scan of more files than this is written down while it runs, so that a kill costs nothing that was read."""
@@ -56,10 +57,10 @@ def init(
     with ExitStack() as stack:
         if not is_new:
             stack.enter_context(stack.enter_context(Workspace(root)).busy())
-        stored = _Stored.of(root, resplit=resplit)
+        stored = _Stored.of(root, str(place), resplit=resplit)
         found, listing = _listed(name, place, root, settings, progress)
         _refuse_unused_root(settings.dataset.root, root, listing.root)
-        scanned, skipped = _scan(listing, stored, root, progress)
+        scanned, skipped = _scan(listing, stored, root, str(place), progress)
         merges = _merges(root, [i.label for i in scanned], merge_spellings)
         scanned = [replace(i, class_name=merges.get(i.label, i.label)) for i in scanned]
         _refuse_unusable(scanned, [*listing.skipped, *skipped], place)
@@ -71,7 +72,8 @@ def init(
         used = frozenset() if resplit else stored.used
         ready, sides = sided(scanned, groups, settings.dataset, stored.sides, stored.quarantined, used)
         if is_new:
-            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(busy(root))
+            _refuse_overtaken(root)
             _write_settings(root, name, place, listing.root, overrides)
         n_prompts = copy_prompts(root)
         if not is_new:
@@ -121,13 +123,13 @@ class _Stored:
     used: frozenset[str]
 
     @classmethod
-    def of(cls, root: Path, *, resplit: bool) -> _Stored:
+    def of(cls, root: Path, place: str, *, resplit: bool) -> _Stored:
         path = root / ".fgvr" / "fgvr.db"
         if not path.is_file():
             return cls({}, frozenset(), [], {}, {}, frozenset())
         with Store(path) as store:
             images = store.scanned()
-            known = {i.path: i for i in (*images, *store.scans())}
+            known = {i.path: i for i in (*images, *store.scans(place))}
             compared = frozenset(i.sha256 for i in images if i.pixel_facts)
             sides = {} if resplit else store.sides() or {i.sha256: _old_side(i) for i in images if i.split}
             used = frozenset(i.sha256 for i in images if not i.set_aside)
@@ -204,13 +206,13 @@ def _listed(
 
 
 def _scan(
-    listing: Listing, stored: _Stored, root: Path, progress: Progress
+    listing: Listing, stored: _Stored, root: Path, place: str, progress: Progress
 ) -> tuple[list[ScannedImage], list[Skipped]]:
     """Read every image; a long scan is written down while it runs."""
     if len(listing.entries) < KEEP_FROM:
         return scan(listing.root, listing.entries, stored.known, progress)
     with Store(root / ".fgvr" / "fgvr.db") as store:
-        keep: Callable[[list[ScannedImage]], None] = store.put_scans
+        keep: Callable[[list[ScannedImage]], None] = partial(store.put_scans, place)
         return scan(listing.root, listing.entries, stored.known, progress, keep=keep)
 
 
@@ -221,6 +223,16 @@ def _merges(root: Path, labels: Sequence[str], merge_spellings: bool) -> dict[st
         return old
     new = spelling_merges(old.get(label, label) for label in labels)
     return {label: new.get(target, target) for label, target in old.items()} | new
+
+
+def _refuse_overtaken(root: Path) -> None:
+    if (root / FILE_NAME).is_file():
+        raise WorkspaceError(
+            "another fgvr-kit has made a workspace here meanwhile",
+            code="workspace-exists",
+            where=str(root),
+            hint="run init again to bring it up to date, or use another directory (-w DIR)",
+        )
 
 
 def _refuse_unused_root(wanted: str, root: Path, base: Path) -> None:

@@ -34,8 +34,8 @@ def template(name: str, folder: Path) -> Any:
         if not isinstance(value, str) or isinstance(value, Markup):
             return value
         for place in places:
-            if len(place) > 2:  # not "/" or "."
-                value = value.replace(place, "")
+            if len(place) > 2:  # not "/" or "."; and no part of a longer path
+                value = re.sub(rf"(?<![\w./-]){re.escape(place)}", "", value)
         return visible(value)
 
     def marked(pattern: str, mark: str) -> Callable[[str], Markup]:

@@ -126,17 +126,18 @@ class ImageTables(Tables):
                 f"image_id in ({marks}) or negative_id in ({marks})", [*chunk, *chunk]
             )
 
-    def put_scans(self, images: Sequence[ScannedImage]) -> None:
-        """Keep images of a scan that has not ended yet."""
+    def put_scans(self, place: str, images: Sequence[ScannedImage]) -> None:
+        """Keep images of a scan that has not ended yet. place: where the dataset lies."""
         with self.transaction():
             self.db.conn.executemany(
-                "insert or replace into scans (path, image) values (?, ?)",
-                ((image.path, json.dumps(asdict(image), default=bytes.hex)) for image in images),
+                "insert or replace into scans (place, path, image) values (?, ?, ?)",
+                ((place, image.path, json.dumps(asdict(image), default=bytes.hex)) for image in images),
             )
 
-    def scans(self) -> list[ScannedImage]:
-        """What a scan that did not end has read."""
-        return [_thawed(json.loads(text)) for (text,) in self.db.execute("select image from scans")]
+    def scans(self, place: str) -> list[ScannedImage]:
+        """What a scan of this dataset that did not end has read."""
+        rows = self.db.execute("select image from scans where place = ?", [place])
+        return [_thawed(json.loads(text)) for (text,) in rows]
 
     def skipped(self) -> list[Skipped]:
         return [Skipped(*row) for row in self.db.execute("select path, reason from skipped order by path")]

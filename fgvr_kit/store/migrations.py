@@ -148,7 +148,7 @@ def m002_what_files_tell(db: Database) -> None:
     table.add_column("thumb", bytes)  # 16 x 16 RGB
     table.add_column("damage", str)  # what a strict decoder found; '' for nothing, null where nobody looked
     # scans: images of a scan that has not ended, as JSON, so that a kill costs nothing that was read.
-    db["scans"].create({"path": str, "image": str}, pk="path")
+    db["scans"].create({"place": str, "path": str, "image": str}, pk=("place", "path"))
     # duplicates: pairs of pixel hashes of nearly the same picture. match: 0..1.
     db["duplicates"].create({"sha256": str, "other": str, "match": float}, pk=("sha256", "other"))
     # splits: which side a picture was given, also while it is away. drawn_by: "layout", "draw" or "regroup".

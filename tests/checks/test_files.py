@@ -44,7 +44,7 @@ def test_what_should_have_been_an_image_is_told_from_what_is_none(datasets: Data
     names = [*unusable, "pixel.png", "gone.jpg"]
     assert pairs(verdict, "corrupt") == {(f"bee/{name}", None) for name in names}
     assert pairs(verdict, "stray") == {*((f"bee/{name}", None) for name in strays), ("outside.jpg", None)}
-    assert verdict.told == "4 readable, 8 cannot be used, 6 are no images"
+    assert verdict.told == "4 readable, 8 cannot be used, 6 not images"
     assert {f.severity for f in of_kind(verdict, "corrupt")} == {"warning"}
     assert {f.severity for f in of_kind(verdict, "stray")} == {"note"}
     json.dumps(verdict.figures)
@@ -186,7 +186,7 @@ def test_what_most_images_are_like_is_one_note(datasets: Datasets, tmp_path: Pat
 def test_a_clean_dataset_has_no_findings(datasets: Datasets, tmp_path: Path) -> None:
     folder = photographs(tmp_path / "pests", ["bee/1.jpg", "bee/2.png", "wasp/3.jpg", "wasp/4.jpg"])
     verdict = files.run(datasets.subject(folder))
-    assert (verdict.findings, verdict.told) == ([], "4 readable, 0 cannot be used, 0 are no images")
+    assert (verdict.findings, verdict.told) == ([], "4 readable, 0 cannot be used, 0 not images")
 
 
 def test_a_file_that_is_gone_or_emptied_since_init_is_told_and_its_damage_stays_unknown(

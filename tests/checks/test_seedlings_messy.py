@@ -190,7 +190,7 @@ def test_wrong_labels_without_a_copy_are_not_claimed_here(messy: Messy) -> None:
 
 
 def test_what_is_told_of_the_whole(messy: Messy) -> None:
-    assert messy.told["files"] == "546 readable, 6 cannot be used, 12 are no images; 1 damaged, 2 suspicious"
+    assert messy.told["files"] == "546 readable, 6 cannot be used, 12 not images; 1 damaged, 2 suspicious"
     assert messy.told["classes"].startswith("13 classes of 9 to 64 images each")
     whole = [(f.kind, f.severity) for f in messy.findings if f.path is None]
     assert whole == [

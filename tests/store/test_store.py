@@ -216,10 +216,11 @@ def test_sides_quarantine_duplicates_and_findings_are_kept(store: Store) -> None
 
 
 def test_a_scan_that_did_not_end_is_there_until_it_has_ended(store: Store) -> None:
-    store.put_scans([scanned("bee/0"), scanned("bee/1")])
-    assert store.scans() == [scanned("bee/0"), scanned("bee/1")]
+    store.put_scans("pests", [scanned("bee/0"), scanned("bee/1")])
+    assert store.scans("pests") == [scanned("bee/0"), scanned("bee/1")]
+    assert store.scans("another folder") == []
     store.put_images([scanned("bee/0")], [])
-    assert store.scans() == []
+    assert store.scans("pests") == []
 
 
 def test_damage_is_known_until_the_file_changes(store: Store) -> None:
