@@ -151,9 +151,3 @@ def _spectrum(image: Image, cut: float) -> NDArray[np.complex64]:
     fine = np.asarray(grey, dtype=np.float32) - coarse
     fine -= fine.mean()
     return np.fft.rfft2(fine / (np.linalg.norm(fine) + 1e-6)).astype(np.complex64)
-
-
-def exact_duplicates(hashes: Iterable[str]) -> list[tuple[int, int]]:
-    """(first, later) numbers of images of one pixel hash: each later one with the first."""
-    seen: dict[str, int] = {}
-    return [(first, n) for n, sha256 in enumerate(hashes) if (first := seen.setdefault(sha256, n)) != n]

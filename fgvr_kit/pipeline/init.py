@@ -311,7 +311,8 @@ def _told(
     if merged := {label for label in merges if any(i.label == label for i in images)}:
         done["labels merged into another class"] = len(merged)
     done["set aside"] = len(images) - len(used)
-    done["kept on one side of the split"] = f"{len(images) - n_groups:,} images with another of their group"
+    if together := len(images) - n_groups:
+        done["kept on one side of the split"] = f"{together:,} images with another of their group"
     done["removed (gone, changed or moved)"] = n_removed
     done["prompt files written"] = n_prompts
-    return {key: value for key, value in done.items() if value and not str(value).startswith("0 images with")}
+    return {key: value for key, value in done.items() if value}
