@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -14,21 +15,69 @@ from fgvr_kit.errors import DatasetError
 Row = dict[str, str]
 
 
+@dataclass(slots=True)
+class Sheet:
+    """A table that people keep, cell by cell, and how its file is written, so that it can be written back.
+
+    columns: the first line.  rows: the others; a row may have fewer cells than that, or more.  head: what stands
+    before the first line: a byte order mark, the line in which Excel names the delimiter.
+    """
+
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    delimiter: str = ","
+    end: str = "\n"
+    head: str = ""
+
+    @classmethod
+    def read(cls, path: Path, needed: Sequence[str]) -> Sheet:
+        """Raises DatasetError when the file is not UTF-8, or lacks one of the columns `needed`."""
+        columns, *rows = [cells for _, cells in csv_rows(path)] or [[]]
+        if missing := [name for name in needed if name not in _stripped(columns)]:
+            raise DatasetError(
+                f"{path.name} has no column {missing[0]!r}", code="csv-columns", where=str(path),
+                why=f"its first line is {','.join(columns)!r}",
+                hint=f"the first line must hold {','.join(needed)}",
+            )  # fmt: skip
+        text = path.read_bytes().decode()
+        told = re.match(r"\ufeff?(?:\s*sep=.[ \t]*\r?\n)?", text)
+        with io.StringIO(text.removeprefix("\ufeff"), newline="") as file:
+            delimiter, _ = _delimiter(file)
+        head = told[0] if told else ""
+        end = next((end for end in ("\r\n", "\n", "\r") if end in text[len(head) :]), "\n")
+        return cls(columns, rows, delimiter, end, head)
+
+    def cell(self, row: Sequence[str], column: str) -> str:
+        """The text in a column, "" where the row or the table has none."""
+        names = _stripped(self.columns)
+        place = names.index(column) if column in names else len(row)
+        return row[place] if place < len(row) else ""
+
+    def put(self, row: list[str], column: str, text: str) -> None:
+        """Write a cell. A column that is new is added behind every cell there is."""
+        if column not in _stripped(self.columns):
+            width = max(map(len, (self.columns, *self.rows)))
+            self.columns += [""] * (width - len(self.columns)) + [column]
+        place = _stripped(self.columns).index(column)
+        row += [""] * (place + 1 - len(row))
+        row[place] = text
+
+    def write(self, path: Path) -> None:
+        text = io.StringIO(newline="")
+        text.write(self.head)
+        writer = csv.writer(text, delimiter=self.delimiter, lineterminator=self.end)
+        writer.writerows([self.columns, *self.rows])
+        write_text(path, text.getvalue())
+
+
 def read_csv(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Row]]:
     """(columns, rows) of a table separated by commas, semicolons or tabs, as spreadsheets save it.
 
-    Cells that a short row lacks are "". Raises DatasetError when the file is not UTF-8, or lacks one of the
-    columns `needed`.
+    Cells that a short row lacks are "". Raises DatasetError as Sheet.read.
     """
-    lines = csv_rows(path)
-    _, first = next(lines, (1, []))
-    columns = [name.strip() for name in first]
-    if missing := [name for name in needed if name not in columns]:
-        raise DatasetError(
-            f"{path.name} has no column {missing[0]!r}", code="csv-columns", where=str(path),
-            why=f"its first line is {','.join(first)!r}", hint=f"the first line must hold {','.join(needed)}",
-        )  # fmt: skip
-    return columns, [dict(zip(columns, [*cells, *[""] * len(columns)], strict=False)) for _, cells in lines]
+    sheet = Sheet.read(path, needed)
+    columns = _stripped(sheet.columns)
+    return columns, [{name: sheet.cell(cells, name) for name in columns} for cells in sheet.rows]
 
 
 def csv_rows(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
@@ -93,15 +142,15 @@ def _not_utf8(path: Path) -> DatasetError:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table with commas, in UTF-8."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    Sheet([*columns], [[*row] for row in rows]).write(path)
+
+
+def _stripped(names: Iterable[str]) -> list[str]:
+    return [name.strip() for name in names]
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file at once, so that a kill leaves the old one or the new one."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", newline="")
     part.replace(path)

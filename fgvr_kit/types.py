@@ -16,6 +16,9 @@ Outcome = Literal["ok", "repaired", "refused", "cut_off", "invalid"]
 GENERAL = "general"
 """Name of the answer that holds an image's free description; no attribute may take it."""
 
+NOT_VISIBLE = "not visible"
+"""The value of an attribute that a picture does not show; an answer like others, and never a description."""
+
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels of the upright picture; right and bottom are outside."""
 
@@ -164,12 +167,24 @@ class Image:
         return file_of(self.path, self.box)
 
 
+SkipCode = Literal["", "not-an-image", "image-unreadable", "image-gone", "box-unusable", "folder-unreadable",
+                   "name-unreadable"]  # fmt: skip
+"""Why a file is left out, for programs: "not-an-image" is none of the dataset, the others should have been images.
+"": whoever left it out does not say, or did so before there were codes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was left out, and why."""
+    """A file that was left out, and why.
+
+    code: of the reason; class_name: of the image that it should have been, "" where nobody knows. Neither is
+    looked at when two are compared.
+    """
 
     path: str
     reason: str
+    code: SkipCode = field(default="", compare=False)
+    class_name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +205,31 @@ class ImageClass:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A row of attributes.csv: a named visual property and the question that asks for it."""
+    """A row of attributes.csv: a named visual property and the question that asks for it.
+
+    options: the only values it can have; empty for free text. "not visible" is always one more.
+    superclass: asked only of classes below this parent (`parent` of classes.csv); "": of all.
+    """
 
     name: str
     question: str
+    options: tuple[str, ...] = ()
+    superclass: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """source: "model" (its own words), "options" (weighed) or "human".  machine: what a person corrected.
+    confidence: probability of the value, where it was weighed.
+    """
+
     image_id: int
     attribute: str
     value: str
     reply_id: int | None
+    source: str = "model"
+    machine: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ A file in this room is a check. It holds `ABOUT` (one line), `KINDS` (kind of fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +48,32 @@ class Verdict:
     findings: Sequence[Finding] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Whether numbers measured on the dataset may be believed: the one rule, for the terminal and the page.
+
+    against: kind -> how many findings speak against it: problems, and whatever the user says fails the check.
+    first: kind -> how many warnings should be looked at before.
+    """
+
+    against: Mapping[str, int]
+    first: Mapping[str, int]
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding], fail_on: Collection[str]) -> Belief:
+        """What fail_on leaves out still speaks: it decides the exit code, not what is true."""
+        against = Counter(f.kind for f in findings if f.severity == "problem" or f.kind in fail_on)
+        first = Counter(f.kind for f in findings if f.severity == "warning" and f.kind not in against)
+        return cls(against, first)
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """ "1 leak", "2 leaks", "no leak": a number with its noun. many: where it is not one with an s."""
+    if n == 0:
+        return f"no {one}"
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def names() -> list[str]:

@@ -1,16 +1,19 @@
-"""classes: too few images, too many beside the others, none to train or to test on; names that are one name."""
+"""classes: no image left, too few, too many beside the others, none to train or test on; names that are one name."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from fgvr_kit.checks.base import Subject, Verdict
+from fgvr_kit.checks.base import Subject, Verdict, counted
+from fgvr_kit.checks.files import is_unusable
+from fgvr_kit.dataset.files import class_named, split_named
 from fgvr_kit.dataset.names import folded, spellings
 from fgvr_kit.types import SPLITS, Finding, ImageClass
 
-ABOUT = "classes that are too small, unbalanced, never trained on or tested, or share a name"
+ABOUT = "classes that are empty, too small, unbalanced, never trained on or tested, or share a name"
 KINDS = {
+    "class-empty": "a class without an image in use: all of them are set aside, or cannot be read",
     "small-class": "a class with fewer training images than [check] small_class",
     "imbalance": "the largest class has over [check] imbalance times the training images of the smallest",
     "class-no-test": "a class without test images: how well it is told is not measured",
@@ -31,7 +34,9 @@ def run(subject: Subject) -> Verdict:
     rows = subject.workspace.class_rows()
     shots = subject.workspace.settings.dataset.shots
     asked = subject.settings.small_class
+    empty = list(_empty(subject, counts))
     findings = [
+        *empty,
         *_without(counts),
         *_small(counts, min(asked, shots) if shots else asked),
         *_imbalance(counts, subject.settings.imbalance),
@@ -40,7 +45,8 @@ def run(subject: Subject) -> Verdict:
         *_scientific(rows),
         *_parents(rows),
     ]
-    return Verdict(_told(counts), findings, _figures(counts))
+    lost = f"; {counted(len(empty), 'class', 'classes')} without an image in use" if empty else ""
+    return Verdict(_told(counts) + lost, findings, _figures(counts) | {"empty": len(empty)})
 
 
 def _told(counts: Counts) -> str:
@@ -49,7 +55,7 @@ def _told(counts: Counts) -> str:
         for split, verb in (("train", "train on"), ("test", "test"))
     ]
     return (
-        f"{len(counts):,} classes of {_range([c.total() for c in counts.values()])} images each, "
+        f"{counted(len(counts), 'class', 'classes')} of {_range([c.total() for c in counts.values()])} images each, "
         + ", ".join(per_split)
     )
 
@@ -68,6 +74,55 @@ def _figures(counts: Counts) -> dict[str, object]:
         "smallest": min(trained, default=0),
         "imbalance": round(max(trained) / min(trained), 2) if trained else None,
     }
+
+
+# --- no image at all ---------------------------------------------------------------------------------------------
+
+
+def _empty(subject: Subject, counts: Counts) -> Iterator[Finding]:
+    """Classes that the dataset has and that no image in use is left of, with what became of their images."""
+    held: dict[str, Counter[str]] = defaultdict(Counter)
+    for image in subject.set_aside:
+        held[image.class_name][image.set_aside or ""] += 1
+    lost: dict[str, Counter[str]] = defaultdict(Counter)
+    named = {_folder_class(image.path) for image in (*subject.images, *subject.set_aside)}
+    for one in subject.skipped:
+        name = one.class_name or _folder_class(one.path)
+        if is_unusable(one) and (one.class_name or name not in named):
+            lost[name][one.reason] += 1
+    for name in sorted({*held, *lost} - {"", *counts}):
+        yield _emptied(name, held[name], lost[name])
+
+
+def _folder_class(path: str) -> str:
+    """The class that the folders of a file stand for, "" for none."""
+    *folders, _ = path.split("/")
+    if folders and split_named(folders[0]):
+        folders = folders[1:]
+    return class_named(folders[0]) if folders else ""
+
+
+def _emptied(name: str, held: Mapping[str, int], lost: Mapping[str, int]) -> Finding:
+    aside, unread = sum(held.values()), sum(lost.values())
+    became = [f"{_images(aside)} set aside ({_reasons(held)})"] if aside else []
+    became += [f"{_images(unread)} that cannot be used ({_reasons(lost)})"] if unread else []
+    chosen = bool(held) and not lost and all(why.startswith("licence") for why in held)
+    hints = ["fgvr-kit check --release brings back what was set aside"] if aside and not chosen else []
+    hints += ["get its files again, or remove its folder, then fgvr-kit init"] if unread else []
+    hints += ["name another licence in [dataset] only_licence, or go on without"] if chosen else []
+    return Finding(
+        "class-empty", "warning" if chosen else "problem",
+        f"{name!r} has no image in use: it has {' and '.join(became)}", value=0.0,
+        why="it is neither trained on nor tested, and no answer can name it",
+        hint="; ".join(hints),
+    )  # fmt: skip
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    """ "quarantined: conflict 2, not an image 1", the commonest first; at most three."""
+    common = Counter(reasons).most_common()
+    shown = ", ".join(f"{why} {n:,}" if len(common) > 1 else why for why, n in common[:3])
+    return shown + (", ..." if len(common) > 3 else "")
 
 
 # --- how many images ---------------------------------------------------------------------------------------------

@@ -10,12 +10,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fgvr_kit.checks.base import Subject, Verdict
+from fgvr_kit.checks.base import Subject, Verdict, counted
+from fgvr_kit.dataset.forms import FORMS, form_between
 from fgvr_kit.dataset.groups import BURST, DUPLICATE, NAME, Groups, group_images
 from fgvr_kit.settings import DatasetSettings
 from fgvr_kit.types import Finding, ScannedImage, Split
 
-ABOUT = "one picture in training and test, under two classes, or twice in one class"
+ABOUT = (
+    "one picture in training and test, under two classes, or twice in one class; mirrored and turned ones too"
+)
 KINDS = {
     "leak": "a test or validation image whose picture, near copy or group is on another side of the split too",
     "conflict": "one picture, or nearly, under two classes: one of the labels must be wrong",
@@ -52,13 +55,23 @@ def run(subject: Subject) -> Verdict:
 
 
 def _told(counts: Mapping[str, int], n_leaked: int, n_test: int) -> str:
-    leaks = f"{counts['leak']:,} leak{'s' if counts['leak'] > 1 else ''}" if counts["leak"] else "no leak"
-    of_test = f" ({n_leaked:,} of {n_test:,} test images)" if n_leaked else ""
-    rest = (
-        f"{counts['conflict']:,} label conflicts, {counts['duplicate']:,} copies and"
-        f" {counts['near-duplicate']:,} near copies inside a class"
+    of_test = f" ({n_leaked:,} of {counted(n_test, 'test image')})" if n_leaked else ""
+    rest = ", ".join(
+        (
+            counted(counts["conflict"], "label conflict"),
+            f"{counted(counts['duplicate'], 'copy', 'copies')} and"
+            f" {counted(counts['near-duplicate'], 'near copy', 'near copies')} inside a class",
+        )
     )
-    return f"{leaks}{of_test}, {rest} (mirrored, turned or strongly cut copies are not looked for)"
+    return f"{counted(counts['leak'], 'leak')}{of_test}, {rest} (strongly cut copies are not looked for)"
+
+
+def _nearly(one: ScannedImage, other: ScannedImage, match: float) -> str:
+    """ "nearly the same picture, mirrored (match 0.93)" """
+    form = ""
+    if one.pixel_facts and other.pixel_facts:
+        form = FORMS[form_between(one.pixel_facts, other.pixel_facts)]
+    return f"nearly the same picture{', ' if form else ''}{form} (match {match:.2f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +150,10 @@ def _leaks(subject: Subject, copies: _Copies) -> Iterator[Finding]:
 def _leak(image: ScannedImage, partner: _Partner, why: str) -> Finding:
     other = partner.image
     names = " and ".join(f"{_WORDS[one.split]} image {one.path}" for one in (image, other))
-    hint = "fgvr-kit check --regroup keeps them on one side"
+    hint = (
+        "fgvr-kit check --regroup keeps them on one side (or sets the training copy aside, where the dataset"
+    )
+    hint += " brings its own split)"
     if image.group != other.group:
         hint = f'put "{DUPLICATE}" into [dataset] group_by and run fgvr-kit init, then {hint}'
     return Finding(
@@ -151,7 +167,7 @@ def _nearest(image: ScannedImage, side: Split, copies: _Copies) -> _Partner | No
         return _Partner(same, "are the very same picture", 1.0)
     for sha256, match in copies.near.get(image.sha256, ()):
         if other := copies.on_side.get((sha256, side)):
-            return _Partner(other, f"are nearly the same picture (match {match:.2f})", round(match, 3))
+            return _Partner(other, f"are {_nearly(image, other, match)}", round(match, 3))
     return None
 
 
@@ -242,13 +258,12 @@ def _near_pair(one: Sequence[ScannedImage], other: Sequence[ScannedImage], match
     here, there = _first_of_sides(one), _first_of_sides(other)
     for side in [side for side in here if side in there]:
         first, copy = sorted((here[side], there[side]), key=lambda i: (len(i.path), i.path))
-        told = f"{copy.path} is nearly the same picture as {first.path} (match {match:.2f})"
+        told = f"{copy.path} and {first.path} are {_nearly(first, copy, match)}"
         yield _copy("near-duplicate", copy, first, told, round(match, 3))
     mine, theirs = ({image.class_name: image for image in reversed(images)} for images in (one, other))
     for a in [name for name in mine if name not in theirs]:
         for b in [name for name in theirs if name not in mine]:
-            told = f"nearly the same picture (match {match:.2f})"
-            yield _conflict(mine[a], theirs[b], told, round(match, 3))
+            yield _conflict(mine[a], theirs[b], _nearly(mine[a], theirs[b], match), round(match, 3))
 
 
 def _first_of_sides(images: Sequence[ScannedImage]) -> dict[tuple[str, Split | None], ScannedImage]:
@@ -269,6 +284,7 @@ def _conflict(one: ScannedImage, other: ScannedImage, told: str, match: float) -
         "conflict", "problem",
         f"{first.path} ({first.class_name!r}) and {second.path} ({second.class_name!r}) are {told}",
         first.path, second.path, match,
-        why="both labels cannot be right, unless the classes overlap or the picture shows both",
+        why="both labels cannot be right, unless the classes overlap, or the picture shows both"
+        + (", or left and right tell them apart" if "mirrored" in told else ""),
         hint="remove the wrong one and run fgvr-kit init; fgvr-kit check --quarantine sets both aside until then",
     )  # fmt: skip

@@ -28,17 +28,17 @@ KINDS = {
 
 _CHUNK = 256  # files whose damage is written down at once
 _FEW = 12  # so many notes of one sort are told one by one even where most images have it
-_UNUSABLE = re.compile(
+_WORDED = re.compile(
     r"the file is |a Git LFS pointer|a web page saved|not an image$|more pixels than|no permission|"
     r"the image is cut off|cannot be |only \d+x\d+ pixels|\d+x\d+ pixels are too many|the box |its box |"
     r"a HEIC picture|a folder that cannot|a name that is not"
 )
-"""How the reasons begin that dataset/images.py, folder.py and files.py give for what should have been an image."""
+"""How the reasons begin, in workspaces from before there were codes, of what should have been an image."""
 
 
 def run(subject: Subject) -> Verdict:
-    unusable = [one for one in subject.skipped if is_unusable(one.reason)]
-    strays = [one for one in subject.skipped if not is_unusable(one.reason)]
+    unusable = [one for one in subject.skipped if is_unusable(one)]
+    strays = [one for one in subject.skipped if not is_unusable(one)]
     images = subject.images
     gone = _changed(subject)
     damage = _damage(subject, {image.path for image in gone})
@@ -58,9 +58,9 @@ def run(subject: Subject) -> Verdict:
     ]
     n_readable = len(images) - len(gone) + len(subject.set_aside)
     counts = Counter(finding.kind for finding in findings)
-    told = (
-        f"{n_readable:,} readable, {len(unusable) + len(gone):,} cannot be used, {len(strays):,} not images"
-    )
+    n_lost = len(unusable) + len(gone)
+    none = "not an image" if len(strays) == 1 else "not images"
+    told = f"{n_readable:,} readable, {n_lost:,} cannot be used, {len(strays):,} {none}"
     more = [f"{counts[kind]:,} {kind}" for kind in ("damaged", "suspicious") if counts[kind]]
     return Verdict(
         "; ".join([told, *([", ".join(more)] if more else [])]),
@@ -69,9 +69,9 @@ def run(subject: Subject) -> Verdict:
     )
 
 
-def is_unusable(reason: str) -> bool:
+def is_unusable(one: Skipped) -> bool:
     """Whether a file was left out although it should have been an image; otherwise it is none of the dataset."""
-    return _UNUSABLE.match(reason) is not None
+    return one.code != "not-an-image" if one.code else _WORDED.match(one.reason) is not None
 
 
 def _corrupt(one: Skipped) -> Finding:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgvr_kit import toy
-from fgvr_kit.checks.base import Subject, Verdict
+from fgvr_kit.checks.base import Subject, Verdict, counted
 from fgvr_kit.checks.shortcuts.guess import folds, group_of
 from fgvr_kit.checks.shortcuts.names import percent
 from fgvr_kit.embedding import Clip
@@ -97,7 +97,8 @@ def _embedded(subject: Subject, clip: Clip) -> tuple[list[ScannedImage], Floats,
                 raise
         else:
             break
-    notes = [f"without {len(lost)} files that cannot be opened any more ({lost[0].reason})"] if lost else []
+    files = counted(len(lost), "file that cannot", "files that cannot")
+    notes = [f"without {files} be opened any more ({lost[0].reason})"] if lost else []
     return [image for image in subject.images if image.path in refs], _centred(vectors), notes
 
 
@@ -118,7 +119,8 @@ def _wrong_labels(
     number = {name: n for n, name in enumerate(names)}
     rows = [n for n, image in enumerate(images) if image.class_name in number]
     if len(names) < 2 or len(rows) * len(names) > MOST_CELLS:
-        why = f"{len(rows):,} images of {len(names):,} classes are too {'few' if len(names) < 2 else 'many'}"
+        size = f"{counted(len(rows), 'image')} of {counted(len(names), 'class', 'classes')}"
+        why = f"{size} are too {'few' if len(names) < 2 else 'many'}"
         return [], f"wrong labels not looked for: {why}", {}
     images, vectors = [images[n] for n in rows], vectors[rows]
     labels = np.array([number[image.class_name] for image in images], dtype=np.intp)
@@ -136,7 +138,11 @@ def _wrong_labels(
         members = np.flatnonzero((labels == other) & (groups != groups[row]))
         nearest = images[members[np.argmax(vectors[members] @ vectors[row])]] if len(members) else None
         found.append(_wrong_label(images[row], names[other], nearest, float(value)))
-    told = f"{len(wrong):,} labels are likely wrong" if len(wrong) else "no label looks wrong"
+    told = (
+        f"{counted(len(wrong), 'label is', 'labels are')} likely wrong"
+        if len(wrong)
+        else "no label looks wrong"
+    )
     told += f", the {MOST_TOLD} surest are told" if len(wrong) > MOST_TOLD else ""
     return found, f"{told} ({probe})", figures | {"wrong_labels": len(wrong)}
 
@@ -212,7 +218,8 @@ def _look_alikes(
         for row, near in zip(block.tolist(), cosines, strict=True):
             pairs += _first_unknown(row, near, train, images, known)
     pairs.sort(key=lambda pair: -pair[2])
-    told = f"{len(pairs):,} of {len(test):,} test images have a look-alike in training"
+    verb = "has" if len(pairs) == 1 else "have"
+    told = f"{len(pairs):,} of {counted(len(test), 'test image')} {verb} a look-alike in training"
     told += f", the {MOST_TOLD} closest are told" if len(pairs) > MOST_TOLD else ""
     return [_alike(images[a], images[b], cosine) for a, b, cosine in pairs[:MOST_TOLD]], told, len(pairs)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
-from fgvr_kit.checks.base import Subject, Verdict
+from fgvr_kit.checks.base import Subject, Verdict, counted
 from fgvr_kit.types import Finding, ScannedImage
 
 ABOUT = "the smallest difference between two models that the test set can show"
@@ -112,15 +112,28 @@ def _is_small(whole: Mapping[str, Any]) -> bool:
 def _told(whole: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]]) -> str:
     if not whole["images"]:
         return "no test image: nothing can be measured"
-    told = f"{whole['images']:,} test images"
+    told = counted(whole["images"], "test image")
     if whole["independent"] != whole["images"]:
         told += f" ({whole['independent']:,} independent)"
+    known = f"the accuracy of one model is known to ± {_points(whole['half width'])}"
+    if (shown := whole["smallest difference"]) is None:
+        return f"{told}: too few to show any difference between two models; {known}"
+    return (
+        f"{told}: two models can be told apart when their accuracy differs by {_points(shown)}"
+        f"{_in_classes(classes)}; {known}"
+    )
+
+
+def _in_classes(classes: Mapping[str, Mapping[str, Any]]) -> str:
+    """What single classes can show, from the best one to the worst: each has only its own test images."""
     shown = [d for one in classes.values() if (d := one["smallest difference"]) is not None]
-    inside = f", inside a class from {_points(min(shown))}" if shown else ""
-    known = f"an accuracy is known to ± {_points(whole['half width'])}"
-    if whole["smallest difference"] is None:
-        return f"{told} show no difference between two models; {known}"
-    return f"{told} show differences from {_points(whole['smallest difference'])} on{inside}; {known}"
+    n_blind = len(classes) - len(shown)
+    if not shown:
+        return ", in no single class at all"
+    best, worst = _points(min(shown)), _points(max(shown))
+    by = f"{best} (the best class) to {worst} (the worst)" if best != worst else best
+    blind = f", in {n_blind:,} of {counted(len(classes), 'class', 'classes')} not at all" if n_blind else ""
+    return f", in a single class by {by}{blind}"
 
 
 def _finding(whole: Mapping[str, Any], share: float) -> Finding:
@@ -130,19 +143,29 @@ def _finding(whole: Mapping[str, Any], share: float) -> Finding:
             "no-test", "problem", "there is no test image: nothing can be measured",
             hint="add images; or group by something finer ([dataset] group_by), then fgvr-kit init --resplit",
         )  # fmt: skip
-    count = f"{n:,} independent test images" if n != whole["images"] else f"{n:,} test images"
-    of = f"; the {whole['images']:,} images are of {n:,} groups, each of which counts once"
+    count = counted(n, "independent test image" if n != whole["images"] else "test image")
+    of = f"; the {whole['images']:,} images are of {counted(n, 'group')}, each of which counts once"
     return Finding(
         "small-test", "warning",
-        f"{count} show a difference between two models from {_points(shown)} on"
+        f"{count} cannot tell two models apart that differ by less than {_points(shown)} of accuracy"
         if shown is not None
-        else f"{count} show no difference between two models, however large",
+        else f"{count} cannot tell two models apart, however much they differ",
         value=shown,
-        why=f"for 8 of 10 tries at a 5 % risk, when the models disagree on {share:.0%} of the images"
-        + (of if n != whole["images"] else ""),
-        hint=f"{n_needed(0.1, share):,} show ten points, {n_needed(0.05, share):,} five"
+        why=_why(shown, share) + (of if n != whole["images"] else ""),
+        hint=f"{n_needed(0.1, share):,} test images would show ten points, {n_needed(0.05, share):,} five"
         " ([check] disagreement says what is assumed)",
     )  # fmt: skip
+
+
+def _why(shown: float | None, share: float) -> str:
+    """What the number rests on, in words that fit it: no difference is larger than the share of images on which
+    the two models differ."""
+    if shown is None:
+        return f"it takes {_LEAST_WINS} images on which one model is right and the other wrong until that is no chance"
+    risk = "a difference of that size is seen in 8 of 10 comparisons; one that is not there, in 1 of 20"
+    if shown <= share:
+        return f"{risk}; assumed is that on {share:.0%} of the images one model is right and the other wrong"
+    return f"{risk}; that is if all images on which only one model is right speak for the same model"
 
 
 def _points(share: float) -> str:

@@ -97,13 +97,19 @@ def walk(folder: Path, left_out: list[Skipped] | None = None) -> Iterator[str]:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             left_out.append(
-                Skipped(here.rstrip("/") or ".", f"a folder that cannot be read ({error.strerror})")
+                Skipped(
+                    here.rstrip("/") or ".",
+                    f"a folder that cannot be read ({error.strerror})",
+                    "folder-unreadable",
+                )
             )
             return
         folders = []
         for entry in entries:
             if not _is_text(entry.name):
-                left_out.append(Skipped(_as_text(f"{here}{entry.name}"), "a name that is not UTF-8"))
+                left_out.append(
+                    Skipped(_as_text(f"{here}{entry.name}"), "a name that is not UTF-8", "name-unreadable")
+                )
             elif _is_folder(entry):
                 folders.append(entry)
             else:
@@ -112,7 +118,9 @@ def walk(folder: Path, left_out: list[Skipped] | None = None) -> Iterator[str]:
             path = f"{here}{entry.name}"
             real = os.path.realpath(entry.path)
             if real in seen:
-                left_out.append(Skipped(path, f"a link to {seen[real] or '.'!r}, which is read already"))
+                left_out.append(
+                    Skipped(path, f"a link to {seen[real] or '.'!r}, which is read already", "not-an-image")
+                )
                 continue
             seen[real] = path
             yield from below(f"{path}/")

@@ -15,7 +15,7 @@ from fgvr_kit.dataset.facts import pixel_facts, shrunk
 from fgvr_kit.dataset.images import crop, pixel_sha256, read_image
 from fgvr_kit.errors import ImageError
 from fgvr_kit.progress import SILENT, Progress
-from fgvr_kit.types import Entry, FileFacts, ScannedImage, Skipped
+from fgvr_kit.types import Entry, FileFacts, ScannedImage, SkipCode, Skipped
 
 _Read = tuple[ScannedImage, bytes | None]
 """An image, and what its pixel facts are made of; None where they are stored."""
@@ -75,11 +75,16 @@ def _read(root: Path, entries: list[Entry], known: Mapping[str, ScannedImage]) -
             return [(_as_stored(e, one), None) for e, one in zip(entries, old, strict=True) if one]
         picture, facts = read_image(Path(path))
     except ImageError as error:
-        return [Skipped(entry.path, error.reason) for entry in entries]
+        return [_skipped(entry, error.reason, "image-unreadable") for entry in entries]
     except FileNotFoundError:
-        return [Skipped(entry.path, "the file is gone, or a link that leads nowhere") for entry in entries]
+        return [
+            _skipped(entry, "the file is gone, or a link that leads nowhere", "image-gone")
+            for entry in entries
+        ]
     except OSError as error:
-        return [Skipped(entry.path, f"cannot be read ({error.strerror})") for entry in entries]
+        return [
+            _skipped(entry, f"cannot be read ({error.strerror})", "image-unreadable") for entry in entries
+        ]
     return [_looked_at(entry, picture, Path(path), facts, stamp) for entry in entries]
 
 
@@ -87,20 +92,25 @@ def _looked_at(
     entry: Entry, picture: Image.Image, path: Path, facts: FileFacts, stamp: tuple[int, int]
 ) -> _Read | Skipped:
     if entry.size and entry.size != picture.size:
-        return Skipped(
-            entry.path,
+        return _skipped(
+            entry,
             f"its box was drawn on a picture of {entry.size[0]}x{entry.size[1]} pixels,"
             f" this one has {picture.width}x{picture.height}",
+            "box-unusable",
         )
     try:
         image = crop(picture, entry.box, path) if entry.box else picture
     except ImageError as error:
-        return Skipped(entry.path, error.reason)
+        return _skipped(entry, error.reason, "box-unusable")
     looked_at = ScannedImage(
         entry.path, entry.class_name, entry.split, pixel_sha256(image), image.width, image.height, *stamp,
         box=entry.box, label=entry.class_name, group=entry.group, details=entry.details, file_facts=facts,
     )  # fmt: skip
     return looked_at, shrunk(image)
+
+
+def _skipped(entry: Entry, reason: str, code: SkipCode) -> Skipped:
+    return Skipped(entry.path, reason, code, entry.class_name)
 
 
 def _with_pixel_facts(read: list[_Read]) -> list[ScannedImage]:

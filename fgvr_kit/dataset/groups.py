@@ -54,19 +54,33 @@ def group_images(
     that no image has (with the columns there are), and for a regular expression without a bracket.
     """
     groups = Groups(len(images))
-    _join_equal(groups, images, lambda image: image.group)
-    for way in by:
-        if way == DUPLICATE:
-            for first, second in duplicates:
-                groups.join(first, second)
-        elif way == BURST:
-            for first, second in bursts(images, burst_seconds):
-                groups.join(first, second)
-        elif way.startswith(NAME):
-            _join_equal(groups, images, _by_name(way.removeprefix(NAME)))
-        else:
-            _join_equal(groups, images, _by_column(way, images))
+    first: dict[str, int] = {}
+    for number, names in enumerate(group_names(images, by)):
+        for name in names:
+            groups.join(first.setdefault(name, number), number)
+    if DUPLICATE in by:
+        for one, other in duplicates:
+            groups.join(one, other)
+    if BURST in by:
+        for one, other in bursts(images, burst_seconds):
+            groups.join(one, other)
     return groups
+
+
+def group_names(images: Sequence[ScannedImage], by: Sequence[str]) -> list[list[str]]:
+    """What the groups of each image are called, by its number: as the dataset itself calls them, then
+    "column=value" for each way in `by` that is a column, "name:REGEX=value" for a pattern.
+
+    Such a name holds while the images that bear it come and go. Raises SettingsError as group_images.
+    """
+    ways = [(way, _value_by(way, images)) for way in by if way not in (DUPLICATE, BURST)]
+    return [
+        [
+            *([image.group] if image.group else []),
+            *(f"{way}={value}" for way, value_of in ways if (value := value_of(image))),
+        ]
+        for image in images
+    ]
 
 
 def bursts(images: Sequence[ScannedImage], seconds: float) -> list[tuple[int, int]]:
@@ -85,13 +99,8 @@ def bursts(images: Sequence[ScannedImage], seconds: float) -> list[tuple[int, in
     return pairs
 
 
-def _join_equal(
-    groups: Groups, images: Sequence[ScannedImage], key_of: Callable[[ScannedImage], str | None]
-) -> None:
-    first: dict[str, int] = {}
-    for number, image in enumerate(images):
-        if key := key_of(image):
-            groups.join(first.setdefault(key, number), number)
+def _value_by(way: str, images: Sequence[ScannedImage]) -> Callable[[ScannedImage], str | None]:
+    return _by_name(way.removeprefix(NAME)) if way.startswith(NAME) else _by_column(way, images)
 
 
 def _by_name(pattern: str) -> Callable[[ScannedImage], str | None]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,9 @@ _OF_DAMAGED_FILES = (
 )
 """What PIL's plug-ins raise for files that are not what they claim to be."""
 
+_ON_ITS_SIDE = range(5, 9)
+"""EXIF orientations that change width for height."""
+
 _HEIC_MARKS = {b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")}
 _LFS_MARK = b"version https://git-lfs"
 _MARKUP_MARKS = (b"<!doctype", b"<html", b"<?xml", b"<head")
@@ -59,12 +64,28 @@ def read_image(path: Path) -> tuple[Image.Image, FileFacts]:
     """The whole picture as open_image gives it, and what the file tells about itself. Raises ImageError."""
     # Other libraries switch this on for the whole process; a half-grey picture must stay an error.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
+    with _explained(path), _opened(path) as image:
+        facts = file_facts(image)  # before load(): PIL forgets about frames
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        rgb = _to_rgb(image)
+    if min(rgb.size) < MIN_SIDE:
+        raise ImageError(f"only {rgb.width}x{rgb.height} pixels", where=str(path))
+    return rgb, facts
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) of the picture as people see it, from the head of its file. Raises ImageError."""
+    with _explained(path), _opened(path) as image:
+        is_turned = file_facts(image).orientation in _ON_ITS_SIDE
+        return (image.height, image.width) if is_turned else (image.width, image.height)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What goes wrong with a file, as ImageError with the reason."""
     try:
-        with _opened(path) as image:
-            facts = file_facts(image)  # before load(): PIL forgets about frames
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            rgb = _to_rgb(image)
+        yield
     except UnidentifiedImageError as error:
         raise ImageError(_why_unidentified(path), where=str(path)) from error
     except Image.DecompressionBombError as error:
@@ -79,9 +100,6 @@ def read_image(path: Path) -> tuple[Image.Image, FileFacts]:
         cut_off = "truncated" in str(error).lower()
         reason = "the image is cut off (truncated)" if cut_off else f"cannot be decoded ({error})"
         raise ImageError(reason, where=str(path)) from error
-    if min(rgb.size) < MIN_SIDE:
-        raise ImageError(f"only {rgb.width}x{rgb.height} pixels", where=str(path))
-    return rgb, facts
 
 
 def crop(image: Image.Image, box: Box, path: Path) -> Image.Image:

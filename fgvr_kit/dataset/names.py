@@ -1,7 +1,8 @@
-"""Names of classes: how they are first shown, and when two of them are one name spelled twice."""
+"""Names: those of classes as they are first shown, two that are one name spelled twice, and those that are no text."""
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -25,3 +26,9 @@ def spellings(names: Iterable[str]) -> list[list[str]]:
     for name in sorted(set(names)):
         found[folded(name)].append(name)
     return [same for same in found.values() if len(same) > 1]
+
+
+def as_text(name: str) -> str:
+    """A name from the disk or the command line, without the stand-ins that Python puts for bytes that are no UTF-8;
+    the name itself where there are none."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fgvr_kit.types import ScannedImage, Side, Split
@@ -24,7 +24,7 @@ class Shares:
 
 @dataclass(slots=True)
 class _Group:
-    """Images that share a side. key: what its place in the draw hangs on."""
+    """Images that share a side. key: what it is called, and what its place in the draw hangs on."""
 
     key: str
     numbers: list[int]
@@ -36,17 +36,23 @@ def assign_splits(
     members: Sequence[Sequence[int]],
     shares: Shares,
     stored: Mapping[str, Side],
+    names: Sequence[Sequence[str]] = (),
 ) -> tuple[list[ScannedImage], dict[str, Side]]:
     """The images with a side each, and pixel hash -> side as it is to be stored.
 
-    members: the numbers of the images of each group, every image in one group.  A side that `check --regroup`
-    gave stands before one that the dataset brings, that one before one drawn earlier. Groups without a side
-    are drawn: in a class that has none yet, groups in the order of a seeded hash of their key are held out
-    until its shares are full, with at least one group to test and one to train; groups added to a class later
-    are assigned by their hash alone, so that they move nothing and nothing depends on when they came. A single
-    group is trained on.
+    members: the numbers of the images of each group, every image in one group.  names: what the groups of each
+    image are called (groups.group_names).
+
+    A side that `check --regroup` gave stands before one that the dataset brings, that one before one drawn
+    earlier; a name keeps its side also while all images that bear it are away. Groups without a side are drawn:
+    in a class that has none yet, groups in the order of a seeded hash of their key are held out until its shares
+    are full, with at least one group to test and one to train; groups added to a class later are assigned by
+    their hash alone, so that they move nothing and nothing depends on when they came. A single group is trained
+    on.
     """
-    groups = [_group(images, numbers, stored) for numbers in members]
+    names = names or [()] * len(images)
+    of_names = _sides_of_names(stored.values())
+    groups = [_group(images, numbers, stored, names, of_names) for numbers in members]
     _draw(images, groups, shares)
     split_of = {number: group for group in groups for number in group.numbers}
     assigned: list[ScannedImage] = []
@@ -54,7 +60,8 @@ def assign_splits(
     for number, image in enumerate(images):
         group = split_of[number]
         assert group.split is not None
-        side = _side(image, group.split, group.key, stored.get(image.sha256))
+        own = next(iter(names[number]), group.key)
+        side = _side(image, group.split, own, stored.get(image.sha256))
         assigned.append(replace(image, split=side.split, group=group.key))
         # Files of one picture may lie on two sides of a folder that brings its own; the stored side is the
         # first one's, and is only used where the folder brings none.
@@ -106,23 +113,33 @@ def keep_shots(
     ]
 
 
-def _group(images: Sequence[ScannedImage], numbers: Sequence[int], stored: Mapping[str, Side]) -> _Group:
-    """A group with the side of most of its pictures that have one; training where two have as many."""
-    held = [side for n in numbers if (side := stored.get(images[n].sha256))]
-    brought = [split for n in numbers if (split := images[n].split)]
-    key = min((side.group for side in held), default=None) or _key(images, numbers)
-    counts = Counter[Split]([*brought, *(side.split for side in held)])
-    order: tuple[Split, ...] = ("train", "test", "val")
+def _sides_of_names(stored: Iterable[Side]) -> dict[str, Counter[Split]]:
+    """name of a group -> on which sides images that bore it stand, also those that are away."""
+    found: dict[str, Counter[Split]] = defaultdict(Counter)
+    for side in stored:
+        found[side.group][side.split] += 1
+    return dict(found)
+
+
+def _group(
+    images: Sequence[ScannedImage],
+    numbers: Sequence[int],
+    stored: Mapping[str, Side],
+    names: Sequence[Sequence[str]],
+    of_names: Mapping[str, Counter[Split]],
+) -> _Group:
+    """A group with the side of most of its pictures that have one, or else of those that bore its names;
+    training where two sides have as many. Its key is its first name, or else its first pixel hash."""
+    own = {name for n in numbers for name in names[n]}
+    counts = Counter[Split](split for n in numbers if (split := images[n].split))
+    counts.update(side.split for n in numbers if (side := stored.get(images[n].sha256)))
     if not counts:
-        return _Group(key, list(numbers))
+        for name in own:
+            counts += of_names.get(name, Counter())
+    order: tuple[Split, ...] = ("train", "test", "val")
     ordered: list[Split] = sorted(order, key=lambda s: -counts[s])
-    return _Group(key, list(numbers), ordered[0])
-
-
-def _key(images: Sequence[ScannedImage], numbers: Sequence[int]) -> str:
-    """What the dataset calls the group; otherwise its first pixel hash."""
-    named = [group for n in numbers if (group := images[n].group)]
-    return min(named) if named else min(images[n].sha256 for n in numbers)
+    key = min(own) if own else min(images[n].sha256 for n in numbers)
+    return _Group(key, list(numbers), ordered[0] if counts else None)
 
 
 def _draw(images: Sequence[ScannedImage], groups: Sequence[_Group], shares: Shares) -> None:

@@ -7,15 +7,15 @@ from typing import Literal
 
 from fgvr_kit.errors import FgvrError
 
-State = Literal["ok", "warning", "problem"]
+State = Literal["ok", "unchecked", "warning", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """One line of `fgvr-kit doctor`.
 
-    name: stable, for scripts.  state: "problem" is what keeps a command from working, "warning" what limits it.
-    fix: what to do about it; empty where nothing is wrong.
+    name: stable, for scripts.  state: "problem" is what keeps a command from working, "warning" what limits it,
+    "unchecked" what cannot be told without asking somebody.  fix: what to do about it; empty where all is well.
     """
 
     name: str

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fgvr_kit import plugins, toy
 from fgvr_kit.doctor.diagnosis import Diagnosis, problem_of
+from fgvr_kit.doctor.models import clip_model, model_place
 from fgvr_kit.errors import FgvrError, WorkspaceError
 from fgvr_kit.settings import Settings, load
 from fgvr_kit.workspace import Workspace
@@ -65,13 +67,14 @@ def look(start: Path | None, overrides: Sequence[str] = ()) -> Place:
 
 
 def _examine(workspace: Workspace) -> list[Diagnosis]:
-    checks: Mapping[str, Callable[[Workspace], str]] = {
+    checks: Mapping[str, Callable[[Workspace], str | Diagnosis | None]] = {
         "database": _database,
         "images": lambda w: str(w.dataset),
         "classes": _classes,
         "attributes": _attributes,
         **{f"{name}.backend": _backend(name) for name in _ASKING},
-        "mine.model": _clip,
+        "mine.model": lambda w: clip_model(w.settings.mine.model, "mine.model", os.environ),
+        "check.model": lambda w: clip_model(w.settings.check.model, "check.model", os.environ),
         "train.model": _base_model,
         "train.recipe": _recipe,
     }
@@ -79,7 +82,7 @@ def _examine(workspace: Workspace) -> list[Diagnosis]:
     for name, check in checks.items():
         try:
             if seen := check(workspace):
-                found.append(Diagnosis(name, "ok", seen))
+                found.append(Diagnosis(name, "ok", seen) if isinstance(seen, str) else seen)
         except FgvrError as error:
             found.append(problem_of(name, error))
         except Exception as error:  # a damaged database, a plug-in of somebody else's
@@ -112,29 +115,29 @@ def _attributes(workspace: Workspace) -> str:
     return f"{len(workspace.attributes())} attributes in attributes.csv"
 
 
-def _backend(name: str) -> Callable[[Workspace], str]:
-    def check(workspace: Workspace) -> str:
+def _backend(name: str) -> Callable[[Workspace], Diagnosis | None]:
+    def check(workspace: Workspace) -> Diagnosis | None:
         from fgvr_kit.backends.base import open_backend
 
-        spec = getattr(workspace.settings, name).backend
-        if spec.strip() and not (name == "describe" and workspace.settings.describe.by == "template"):
-            open_backend(spec, workspace.settings, workspace.root, key=f"{name}.backend")
-            return str(spec)
-        return ""
+        spec, key = getattr(workspace.settings, name).backend.strip(), f"{name}.backend"
+        if not spec or (name == "describe" and workspace.settings.describe.by == "template"):
+            return None
+        open_backend(spec, workspace.settings, workspace.root, key=key)
+        room, _, model = spec.partition(":")
+        if plugins.normalise(room) == "replay" or model in toy.NAMES:
+            return Diagnosis(key, "ok", spec)
+        if plugins.normalise(room) == "transformers":
+            beside = workspace.root / model
+            return model_place(model, str(beside if beside.is_dir() else model), key)
+        return Diagnosis(
+            key, "unchecked", f"{spec}: named, and not asked whether it answers and sees pictures",
+            "fgvr-kit doctor --models asks it",
+        )  # fmt: skip
 
     return check
 
 
-def _clip(workspace: Workspace) -> str:
-    from fgvr_kit.embedding import Clip
-
-    spec = workspace.settings.mine.model
-    if spec and spec not in toy.NAMES:  # a toy would be built
-        Clip(spec)
-    return spec
-
-
-def _base_model(workspace: Workspace) -> str:
+def _base_model(workspace: Workspace) -> Diagnosis | None:
     name, place = workspace.settings.train.model, workspace.base_model
     looks_like_folder = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
     if name and looks_like_folder and not Path(place).is_dir():
@@ -144,7 +147,7 @@ def _base_model(workspace: Workspace) -> str:
             where="train.model",
             hint="a folder with config.json, seen from the workspace, or a hub id such as HuggingFaceM4/idefics2-8b",
         )
-    return name
+    return model_place(name, place, "train.model") if name else None
 
 
 def _recipe(workspace: Workspace) -> str:

@@ -26,6 +26,7 @@ ORDER = (
     "flowers_102",
     "oxford_iiit_pet",
     "stanford_cars",
+    "camtrap_dp",
     "coco",
     "imagefolder",
     "splits",

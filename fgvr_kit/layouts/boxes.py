@@ -48,8 +48,10 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Category:
+    """cells: of its row in classes.csv."""
+
     name: str
-    parent: str
+    cells: Mapping[str, str]
 
 
 class Boxes:
@@ -63,7 +65,7 @@ class Boxes:
         self._margin = margin
         self._of_file: dict[str, list[Entry]] = {}
         self._listing = Listing(files.root, [], list(files.left_out))
-        self._parents: dict[str, str] = {}
+        self._classes: dict[str, Mapping[str, str]] = {}
         self._names: list[str] = []
         self._bases: set[str] = set()
 
@@ -94,11 +96,12 @@ class Boxes:
 
     def listing(self) -> Listing:
         """All entries, picture by picture."""
-        parents = {name: {"parent": parent} for name, parent in self._parents.items() if parent}
-        listing = replace(self._listing, classes=parents)
+        listing = replace(
+            self._listing, classes={name: cells for name, cells in self._classes.items() if cells}
+        )
         for file, entries in self._of_file.items():
             whole = [entry for entry in entries if entry.box is None]
-            listing.entries.extend(_told_apart([entry for entry in entries if entry.box]))
+            listing.entries.extend(told_apart([entry for entry in entries if entry.box]))
             if len({entry.class_name for entry in whole}) > 1:
                 self._leave_out(file, "several classes, and no boxes that tell where")
             else:
@@ -118,8 +121,8 @@ class Boxes:
         if category is None:
             return "its category is not listed"
         details = {**picture.details, **_texts(told, _OF_ANNOTATION)}
-        if category.parent:
-            details["supercategory"] = category.parent
+        if parent := category.cells.get("parent"):
+            details["supercategory"] = parent
         if not has_boxes:
             return Entry(picture.file, category.name, split, None, details)
         if told.get("iscrowd"):
@@ -139,19 +142,19 @@ class Boxes:
             key, name = _key(told.get("id")), class_named(text_of(told.get("name")))
             if key is None or not name:
                 continue
-            parent = class_named(text_of(told.get("supercategory")))
-            category = _Category(name, "" if parent.lower() in ("none", name.lower()) else parent)
+            category = _Category(name, _cells_of(name, told))
             if found.setdefault(key, category).name != name:
                 raise _two_meanings(document.path, "category", key, found[key].name, name)
             ids[name].add(key)
-            self._parents.setdefault(name, category.parent)
+            self._classes.setdefault(name, category.cells)
         self._listing.notices.extend(_one_class(document.path, ids))
         return found
 
     def _pictures(self, document: Document, base: str) -> dict[str, _Picture | Missing]:
         """id -> picture, or why there is none. Raises DatasetError when one id stands for two files."""
         licences = {
-            _key(told.get("id")) or "": text_of(told.get("name")) for told in map(_object, document.licences)
+            _key(told.get("id")) or "": text_of(told.get("name")) or text_of(told.get("url"))
+            for told in map(_object, document.licences)
         }
         found: dict[str, _Picture | Missing] = {}
         names: dict[str, str] = {}
@@ -196,6 +199,17 @@ def framed(bbox: Any, size: tuple[int, int], margin: float) -> Box | str:
     return box if box[0] < box[2] and box[1] < box[3] else "its box has no width or no height"
 
 
+def _cells_of(name: str, category: _Told) -> dict[str, str]:
+    """What a category tells for classes.csv; those of iNaturalist have common names, and their own is in Latin."""
+    parent = class_named(text_of(category.get("supercategory")))
+    cells = {
+        "parent": "" if parent.lower() in ("none", name.lower()) else parent,
+        "scientific": name if "specific_epithet" in category else "",
+        "common": class_named(text_of(category.get("common_name"))),
+    }
+    return {column: text for column, text in cells.items() if text}
+
+
 def _object(value: Any) -> _Told:
     return value if isinstance(value, dict) else {}
 
@@ -223,7 +237,7 @@ def _key(value: Any) -> str | None:
     return (" ".join(text_of(value).split()) or None) if isinstance(value, str) else None
 
 
-def _told_apart(entries: Sequence[Entry]) -> Sequence[Entry]:
+def told_apart(entries: Sequence[Entry]) -> Sequence[Entry]:
     """The boxes of one picture, no two of one name: an id that is used again is numbered."""
     if len({entry.name for entry in entries}) == len(entries):
         return entries

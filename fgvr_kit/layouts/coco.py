@@ -1,12 +1,13 @@
 """COCO boxes: every box is an image of its own, cut out with a margin; boxes of one picture stay together.
 
-Where no annotation has a box (iNaturalist's files), every picture is an image.
-Source: https://cocodataset.org/#format-data
+Where no annotation has a box (the iNaturalist competitions, train2019.json), every picture is an image.
+Source: https://cocodataset.org/#format-data, https://github.com/visipedia/inat_comp
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import posixpath
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ _LOOKED_AT = 20
 
 
 def sign_of(place: Path) -> str | None:
-    """A .json file; or a folder with annotations/instances_*.json, or with _annotations.coco.json."""
+    """A .json file; or a folder with annotations/instances_*.json, _annotations.coco.json, or train*.json."""
     if place.is_file():
         return "a .json file" if place.suffix.lower() == ".json" else None
     if not place.is_dir() or not (found := _documents_in(place)):
@@ -83,11 +84,27 @@ def read_document(path: Path) -> Document:
 
 
 def _documents_in(folder: Path) -> list[Path]:
-    """The COCO files of a folder: as COCO lays them, or as Roboflow does."""
+    """The COCO files of a folder: as COCO lays them, as Roboflow does, or as iNaturalist's competitions do."""
     if not folder.is_dir():
         return []
     coco = sorted((folder / "annotations").glob("instances_*.json"))
-    return coco or sorted([*folder.glob(_ROBOFLOW), *folder.glob(f"*/{_ROBOFLOW}")])
+    return coco or sorted([*folder.glob(_ROBOFLOW), *folder.glob(f"*/{_ROBOFLOW}")]) or _splits_in(folder)
+
+
+def _splits_in(folder: Path) -> list[Path]:
+    """The files of a folder that are called as splits, train2019.json and val2019.json; [] without training."""
+    named = [path for path in sorted(folder.glob("*.json")) if _split_of(path) and path.is_file()]
+    labelled = [path for path in named if _is_labelled(path)]
+    return labelled if any(_split_of(path) == "train" for path in labelled) else []
+
+
+def _is_labelled(path: Path) -> bool:
+    """Whether a file speaks of all that a COCO file must hold; one of test images alone may not."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return all(text.find(f'"{name}"'.encode()) >= 0 for name in _LISTS)
+    except (OSError, ValueError):  # ValueError: it is empty
+        return False
 
 
 def _top_of(place: Path) -> Path:

@@ -13,18 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fgvr_kit.dataset.files import class_named
+from fgvr_kit.layouts.archives import Named, home_of, listing_of, told_by
 from fgvr_kit.layouts.base import Listing, Source
-from fgvr_kit.layouts.lists import (
-    Named,
-    broken,
-    by_id,
-    class_at,
-    home_of,
-    listing_of,
-    require_same,
-    told_by,
-    whole,
-)
+from fgvr_kit.layouts.lists import broken, by_id, class_at, require_same, whole
 from fgvr_kit.layouts.rows import Row
 from fgvr_kit.types import Entry, Notice, Split
 

@@ -18,14 +18,14 @@ from fgvr_kit.types import Entry, Notice, Skipped
 class Part:
     """A table and what its columns mean.
 
-    name: as it is told of.  base: the folder its paths start from, relative to the root, with a slash at its
-    end; "" for the root itself.
+    name: as it is told of.  prefix: what stands before each of its paths to make it start from the root: "train/",
+    or "".
     """
 
     table: Table
     roles: Roles
     name: str
-    base: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def listed(
     for part in parts:
         for row in part.table.rows:
             cell = row.cell(part.roles.path)
-            file = files.find(cell, part.base)
+            file = files.find(cell, part.prefix)
             if isinstance(file, Missing):
                 left_out.append((shown(cell), file.reason, part.name, row.line))
                 continue
@@ -68,9 +68,7 @@ def listed(
     for same in named.values():
         listing.entries.extend([same[0].entry] if _agree(same) else [])
         left_out += _surplus(same)
-    listing.skipped.extend(
-        _told_apart(left_out, set() if not left_out else {e.file for e in listing.entries})
-    )
+    listing.skipped.extend(_skipped(left_out, {e.file for e in listing.entries} if left_out else set()))
     listing.notices.extend(_numbers(listing.entries, parts))
     return listing, mentioned
 
@@ -116,7 +114,7 @@ def _surplus(same: Sequence[_Named]) -> Iterator[_LeftOut]:
         yield file, f"listed twice{sides}", one.part.name, one.line
 
 
-def _told_apart(left_out: Iterable[_LeftOut], taken: set[str]) -> Iterator[Skipped]:
+def _skipped(left_out: Iterable[_LeftOut], taken: set[str]) -> Iterator[Skipped]:
     """No path twice, nor that of an image: a second row of one file is called by its line."""
     for path, reason, name, line in left_out:
         where = f"{name} line {line}"

@@ -13,17 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fgvr_kit.dataset.files import class_named
+from fgvr_kit.layouts.archives import Named, home_of, listing_of, told_by
 from fgvr_kit.layouts.base import Listing, Source
-from fgvr_kit.layouts.lists import (
-    Named,
-    broken,
-    by_id,
-    home_of,
-    listing_of,
-    require_same,
-    rows_of,
-    told_by,
-)
+from fgvr_kit.layouts.lists import broken, by_id, require_same, rows_of
 from fgvr_kit.types import SPLITS, Entry, Notice
 
 ABOUT = "FGVC-Aircraft"

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from fgvr_kit.layouts.archives import Named, home_of, listing_of, told_by
 from fgvr_kit.layouts.base import Listing, Source
-from fgvr_kit.layouts.lists import Named, broken, class_at, home_of, listing_of, told_by, variables_of, whole
+from fgvr_kit.layouts.lists import broken, class_at, variables_of, whole
 from fgvr_kit.types import Entry, Notice, Split
 
 ABOUT = "Flowers-102"

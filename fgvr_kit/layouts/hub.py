@@ -84,6 +84,12 @@ def fetch(asked: Wanted, place: Path, path_col: str, progress: Progress) -> Copy
     return copy
 
 
+def folder_of(split: str) -> str:
+    """The name of the folder of a split, below the place; never one that leads elsewhere."""
+    name = re.sub(r"[^\w.-]+", "_", split)
+    return name if name.strip(".") else f"split-{len(name)}"
+
+
 def _copy_of(asked: Wanted, resolved: str, splits: Mapping[str, Any], path_col: str) -> Copy:
     import datasets
 
@@ -123,7 +129,7 @@ def _keep_rows(
     total = sum(copy.rows.values())
     with part.open("w", encoding="utf-8") as rows, progress.task("keeping images", total) as task:
         for name, split in splits.items():
-            folder = place / re.sub(r"[^\w.-]+", "_", name)
+            folder = place / folder_of(name)
             folder.mkdir(exist_ok=True)
             tellers = _tellers(split.features)
             for number, row in enumerate(_undecoded(split, copy.image, tellers)):

@@ -15,7 +15,7 @@ from fgvr_kit.layouts.base import Listing, Source
 from fgvr_kit.layouts.columns import roles_of
 from fgvr_kit.layouts.download import wanted
 from fgvr_kit.layouts.entries import Part, listed
-from fgvr_kit.layouts.hub import FILE, ROWS, Copy, fetch, kept
+from fgvr_kit.layouts.hub import FILE, ROWS, Copy, fetch, folder_of, kept
 from fgvr_kit.layouts.paths import Files
 from fgvr_kit.layouts.rows import read_table
 from fgvr_kit.types import Entry, Split
@@ -61,7 +61,7 @@ def _label_column(copy: Copy, wanted: str) -> str:
 
 def _by_folder(copy: Copy) -> Callable[[Entry], Entry]:
     """Gives an entry the split whose folder it lies in; a dataset without a training split brings none."""
-    splits: dict[str, Split | None] = {name: split_named(name) for name in copy.rows}
+    splits: dict[str, Split | None] = {folder_of(name): split_named(name) for name in copy.rows}
     if "train" not in splits.values():
         return lambda entry: entry
     return lambda entry: replace(entry, split=entry.split or splits.get(entry.file.partition("/")[0]))

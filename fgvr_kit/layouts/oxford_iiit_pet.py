@@ -14,17 +14,9 @@ from pathlib import Path
 
 from fgvr_kit.dataset.files import class_named
 from fgvr_kit.errors import DatasetError
+from fgvr_kit.layouts.archives import Named, home_of, listing_of, told_by
 from fgvr_kit.layouts.base import Listing, Source
-from fgvr_kit.layouts.lists import (
-    Named,
-    broken,
-    home_of,
-    listing_of,
-    require_one_to_one,
-    rows_of,
-    told_by,
-    whole,
-)
+from fgvr_kit.layouts.lists import broken, require_one_to_one, rows_of, whole
 from fgvr_kit.types import Entry, Split
 
 ABOUT = "Oxford-IIIT Pet"

@@ -7,12 +7,12 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from fgvr_kit.dataset.files import walk, why_not
+from fgvr_kit.dataset.files import class_folders, is_junk, walk, why_not
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.layouts.base import Source
 from fgvr_kit.types import Notice, Skipped
@@ -22,6 +22,8 @@ _DRIVE = re.compile(r"[A-Za-z]:/")
 _Ends = dict[str, tuple[str, ...]]
 _OFFERS = 10
 """Missing files for which the closest one is looked up: more reasons of their own nobody reads."""
+_MOST_FOLDERS = 200
+"""Folders of one place that are asked for files which a table names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,11 @@ def root_of(source: Source, usual: Path) -> Path:
 
 
 class Files:
-    """The files below a folder. left_out: what could not be looked into."""
+    """The files below a folder, the root.  home: where the table lies that names them; a path such as "../a.jpg" that
+    leads out of the root is followed from there.  left_out: what could not be looked into."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, home: Path | None = None) -> None:
+        self.root, self.home = root, (home or root).absolute()
         self.left_out: list[Skipped] = []
         self.all = dict.fromkeys(walk(root, self.left_out))
         self._bases = sorted(
@@ -64,11 +67,11 @@ class Files:
         """Every file that may be an image, in a folder ("" for all, else with a slash at its end)."""
         return (path for path in self._images if path.startswith(below))
 
-    def find(self, cell: str, base: str = "") -> str | Missing:
-        """The file that a cell means, relative to the root; base: the folder it starts from ("train/").
+    def find(self, cell: str, prefix: str = "") -> str | Missing:
+        """The file that a cell means, relative to the root; prefix: what stands before it ("train/").
 
         Tried in turn: the very name; other slashes, letter case and accents; without extension, if one file
-        has that stem; and without base, the same in any folder below.
+        has that stem; and without prefix, the same in any folder below.
         """
         plain = cell.strip().replace("\\", "/")
         if not plain:
@@ -76,13 +79,13 @@ class Files:
         if _URL.match(plain):
             return Missing("a URL: fetch the picture, and name its file")
         for text in (cell, plain):
-            path = self._inside(text, base)
+            path = self._inside(text, prefix)
             if path in self.all:
                 reason = why_not(path)
                 return Missing(reason) if reason else path
         if path is None:
             return Missing("outside the folder of the dataset")
-        return self._alike(path, "" if base else plain) or self._by_link(path) or self._missing(path)
+        return self._alike(path, "" if prefix else plain) or self._by_link(path) or self._missing(path)
 
     def unnamed(self, named: Iterable[str], by: str, below: str = "") -> list[Notice]:
         """A notice about the images in a folder that nothing names, if there are any."""
@@ -99,20 +102,22 @@ class Files:
             )
         ]  # fmt: skip
 
-    def _inside(self, text: str, base: str) -> str | None:
+    def _inside(self, text: str, prefix: str) -> str | None:
         """The path relative to the root, None when it leads out of it."""
-        if text.startswith("/") or _DRIVE.match(text):
-            text = posixpath.normpath(text)
-            above = next((base for base in self._bases if text.startswith(base)), None)
-            return None if above is None else text[len(above) :]
-        path = posixpath.normpath(base + text)
-        return None if path == ".." or path.startswith("../") else path
+        path = posixpath.normpath(prefix + text)
+        if path == ".." or path.startswith("../"):
+            text = f"{self.home.as_posix()}/{prefix}{text}"
+        elif not text.startswith("/") and not _DRIVE.match(text):
+            return path
+        text = posixpath.normpath(text)
+        above = next((base for base in self._bases if text.startswith(base)), None)
+        return None if above is None else text[len(above) :]
 
     def _alike(self, path: str, end: str) -> str | Missing | None:
         """The file of that name but for case, accents and extension, or else the one whose path ends so."""
         if not self._names:
             self._learn()
-        for key in ("/" + folded(path), folded(posixpath.normpath(end)) if end else ""):
+        for key in ("/" + _plain(path), _plain(posixpath.normpath(end)) if end else ""):
             for names in (self._names, self._stems):
                 if len(found := names.get(key, ())) > 1:
                     return Missing(f"several files could be meant{self._named(found)}")
@@ -123,7 +128,7 @@ class Files:
     def _learn(self) -> None:
         """Every file under each end of its path: "/a/b.jpg" (anchored), "a/b.jpg", "b.jpg"; and without ".jpg"."""
         for path in self.images():
-            name = folded(path)
+            name = _plain(path)
             dot = name.rpartition("/")[2].rfind(".")
             cut = len(name.rpartition("/")[2]) - dot if dot > 0 else 0
             for end in ("/" + name, name, *(name[at.end() :] for at in re.finditer("/", name))):
@@ -144,8 +149,8 @@ class Files:
     def _closest(self, path: str) -> list[str]:
         if self._offers <= 0:
             return []
-        stem = folded(PurePosixPath(path).stem)
-        if same := self._names.get(folded(PurePosixPath(path).name)) or self._stems.get(stem):
+        stem = _plain(PurePosixPath(path).stem)
+        if same := self._names.get(_plain(PurePosixPath(path).name)) or self._stems.get(stem):
             return [same[0]]
         nearby = islice(self.images(), 10_000)
         return difflib.get_close_matches(path, nearby, n=1, cutoff=0.8)
@@ -166,8 +171,50 @@ def _remember(ends: _Ends, end: str, path: str) -> None:
         ends[end] = (*known, path)
 
 
-def folded(path: str) -> str:
-    """What spellings of one path share: no letter case, accents typed in one way."""
+def _plain(path: str) -> str:
+    """A path as its spellings share it: no letter case, accents typed in one way."""
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def rooted(files: Files, cells: Sequence[str]) -> Path | None:
+    """The folder from which most of the cells lead to files, near the root: as --root should have it.
+
+    Looked at are the files that cells name as seen from where the table lies, then the folders above the root and
+    those beside it.
+    """
+    plain = [cell.strip().replace("\\", "/") for cell in cells]
+    named = [Path(os.path.normpath(files.home / cell)) for cell in plain]
+    if there := _mostly(named):
+        return Path(os.path.commonpath([path.parent for path in there]))
+    for above in list(files.root.parents)[:2]:
+        for folder in (above, *_folders(above)):
+            if _mostly([folder / cell for cell in plain if not cell.startswith(("/", "../"))], len(plain)):
+                return folder
+    return None
+
+
+def wrapped(folder: Path) -> Path | None:
+    """The folder that holds several folders with images, if the way down to it is a single folder at each step."""
+    names = class_folders(folder)
+    while len(names) == 1:
+        folder = folder / names[0]
+        names = class_folders(folder)
+        if len(names) > 1:
+            return folder
+    return None
+
+
+def _mostly(paths: Sequence[Path], n: int | None = None) -> list[Path]:
+    """The paths of files, if they are at least half of n."""
+    found = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 (Path's raises where a name is too long)
+    return found if found and 2 * len(found) >= (n or len(paths)) else []
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        found = sorted(path for path in place.iterdir() if path.is_dir() and not is_junk(path.name))
+    except OSError:
+        return []
+    return found[:_MOST_FOLDERS]

@@ -47,7 +47,7 @@ def read_table(path: Path, most: int | None = None) -> Table:
             return _of_objects(path, islice(_objects(path), most))
         lines = csv_rows(path, strict=True)
         _, first = next(lines, (1, []))
-        return Table(path, _told_apart(first), [Row(*line) for line in islice(lines, most)])
+        return Table(path, _columns(first), [Row(*line) for line in islice(lines, most)])
     except OSError as error:
         raise DatasetError(
             f"{path.name} cannot be read ({error.strerror})", code="table-unreadable", where=str(path),
@@ -85,7 +85,7 @@ def _of_objects(path: Path, objects: Iterable[tuple[int, dict[str, Any]]]) -> Ta
         for name, value in found.items():
             cells[places[name]] = text_of(value)
         rows.append(Row(line, cells))
-    return Table(path, _told_apart(list(places)), rows)
+    return Table(path, _columns(list(places)), rows)
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -110,14 +110,19 @@ def _no_object(path: Path, line: str, what: str, why: str) -> DatasetError:
     )  # fmt: skip
 
 
-def _told_apart(names: list[str]) -> list[str]:
-    """Names without blanks around them; one that has none, or was there before, is numbered."""
+def _columns(names: list[str]) -> list[str]:
+    """Names without blanks around them; one that has none is called by its number."""
+    plain = (" ".join(_whole(name).split()) for name in names)
+    return numbered([name or f"column {n}" for n, name in enumerate(plain, 1)], "{} ({})")
+
+
+def numbered(names: Iterable[str], form: str) -> list[str]:
+    """The names, no two alike: one that was there before is numbered.  form: how, "{} ({})"."""
     found: dict[str, None] = {}
-    for number, name in enumerate(names, 1):
-        plain = unique = " ".join(_whole(name).split()) or f"column {number}"
-        times = 1
+    for name in names:
+        unique, times = name, 1
         while unique in found:
             times += 1
-            unique = f"{plain} ({times})"
+            unique = form.format(name, times)
         found[unique] = None
     return list(found)

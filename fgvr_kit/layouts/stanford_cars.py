@@ -13,19 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fgvr_kit.dataset.files import class_named
+from fgvr_kit.layouts.archives import Named, home_of, listing_of, told_by
 from fgvr_kit.layouts.base import Listing, Source
-from fgvr_kit.layouts.lists import (
-    Named,
-    broken,
-    class_at,
-    home_of,
-    lacking,
-    listing_of,
-    told_by,
-    variables_of,
-    whole,
-    words,
-)
+from fgvr_kit.layouts.lists import broken, class_at, lacking, variables_of, whole, words
 from fgvr_kit.types import Entry, Split
 
 ABOUT = "Stanford Cars"

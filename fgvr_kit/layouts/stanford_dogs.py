@@ -13,19 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fgvr_kit.dataset.files import class_named
+from fgvr_kit.layouts.archives import Named, home_of, listing_of, told_by
 from fgvr_kit.layouts.base import Listing, Source
-from fgvr_kit.layouts.lists import (
-    Named,
-    broken,
-    home_of,
-    listing_of,
-    require_one_to_one,
-    require_same,
-    told_by,
-    variables_of,
-    whole,
-    words,
-)
+from fgvr_kit.layouts.lists import broken, require_one_to_one, require_same, variables_of, whole, words
 from fgvr_kit.types import Entry, Notice, Split
 
 ABOUT = "Stanford Dogs"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import fgvr_kit
 from fgvr_kit import plugins
-from fgvr_kit.checks.base import Verdict
+from fgvr_kit.checks.base import Belief, Verdict
 from fgvr_kit.edited import write_text
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.report.render import template
@@ -44,7 +44,7 @@ class CheckPage:
 
     folder: where the paths of images start from; no part of it is written.  images: those in use.  verdicts:
     check -> what it found, in the order shown.  abouts: check -> what it looks at.  kinds: kind of finding ->
-    what it means, of all that are looked for.  fail_on: kinds with which the dataset is not to be believed.
+    what it means, of all that are looked for.  fail_on: kinds with which `check` ends in exit code 3.
     display_names: class -> how prompts write it.  thumbnails: pictures of each class.
     """
 
@@ -164,7 +164,7 @@ class _Card:
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """All findings of a kind.  why, hint: what most of them say, or "".  notes: of the check that found them.
-    fails: the dataset is not to be believed with it."""
+    against: numbers are not to be believed with it.  fails: `check` ends in exit code 3."""
 
     kind: str
     severity: Severity
@@ -174,6 +174,7 @@ class _Kind:
     why: str
     hint: str
     notes: tuple[str, ...]
+    against: bool
     fails: bool
 
     @property
@@ -189,6 +190,7 @@ def _kinds(page: CheckPage, by_path: Mapping[str, ScannedImage]) -> list[_Kind]:
         for finding in verdict.findings:
             found[finding.kind].append(finding)
             notes[finding.kind] = verdict.notes
+    belief = Belief.of([f for findings in found.values() for f in findings], page.fail_on)
     shown = [[_Card(f, _paths(f, by_path)) for f in findings[:MOST_SHOWN]] for findings in found.values()]
     shares = fair_shares([sum(len(card.paths) for card in cards) for cards in shown], MOST_OF_FINDINGS)
     kinds = [
@@ -201,11 +203,12 @@ def _kinds(page: CheckPage, by_path: Mapping[str, ScannedImage]) -> list[_Kind]:
             _shared([f.why for f in findings]),
             _shared([f.hint for f in findings]),
             notes[kind],
+            kind in belief.against,
             kind in page.fail_on,
         )
         for (kind, findings), cards, share in zip(found.items(), shown, shares, strict=True)
     ]
-    return sorted(kinds, key=lambda one: (not one.fails, _ORDER.index(one.severity)))
+    return sorted(kinds, key=lambda one: (not one.against, _ORDER.index(one.severity)))
 
 
 def _paths(finding: Finding, by_path: Mapping[str, ScannedImage]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from fgvr_kit.checks import classes
 from fgvr_kit.checks.base import Verdict
 from fgvr_kit.edited import read_csv, write_csv
+from fgvr_kit.types import Skipped
 from tests.checks.conftest import Datasets, of_kind
 from tests.photographs import class_folders
 
@@ -141,3 +143,58 @@ def test_a_parent_in_two_spellings_is_pointed_out(datasets: Datasets, insects: P
         "the parents 'Apidae' (1) and 'apidae' (1) look like one in 2 spellings"
     ]
     assert kinds(verdict) == {"class-parent"}
+
+
+def test_a_class_that_quarantine_has_emptied_is_named_with_its_reasons(
+    datasets: Datasets, tmp_path: Path
+) -> None:
+    subject = datasets.subject(class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4}))
+    reasons = iter(["quarantined: conflict"] * 3 + ["quarantined: damaged"])
+    away = [replace(i, set_aside=next(reasons)) for i in subject.images if i.class_name == "bee"]
+    rest = [i for i in subject.images if i.class_name != "bee"]
+    verdict = classes.run(replace(subject, images=rest, set_aside=away))
+    [empty] = of_kind(verdict, "class-empty")
+    assert empty.severity == "problem"
+    assert "'bee'" in empty.message
+    assert "quarantined: conflict 3, quarantined: damaged 1" in empty.message
+    assert "--release" in (empty.hint or "")
+    assert verdict.figures["empty"] == 1
+
+
+def test_a_class_all_of_whose_files_are_broken_is_named(datasets: Datasets, tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4, "moth": 0, "notes": 0})
+    for n in range(2):
+        (folder / "moth" / f"{n}.jpg").touch()
+    (folder / "bee" / "x.jpg").touch()  # one of a class that has others
+    (folder / "notes" / "readme.txt").write_text("no class")
+    [empty] = of_kind(classes.run(datasets.subject(folder)), "class-empty")
+    assert empty.severity == "problem"
+    assert (
+        "'moth' has no image in use: it has 2 images that cannot be used (the file is empty)" in empty.message
+    )
+
+
+def test_a_class_that_is_broken_on_one_side_only_is_not_empty(datasets: Datasets, tmp_path: Path) -> None:
+    folder = class_folders(
+        tmp_path / "pests", {"train/bee": 4, "train/wasp": 4, "test/wasp": 4, "test/bee": 0}
+    )
+    (folder / "test" / "bee" / "1.jpg").touch()
+    assert of_kind(classes.run(datasets.subject(folder)), "class-empty") == []
+
+
+def test_a_broken_file_that_a_table_gives_a_class_counts_for_that_class(
+    datasets: Datasets, tmp_path: Path
+) -> None:
+    subject = datasets.subject(class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4}))
+    skipped = [Skipped("all/1.jpg", "the file is empty", "image-unreadable", "hornet")]
+    [empty] = of_kind(classes.run(replace(subject, skipped=skipped)), "class-empty")
+    assert "'hornet'" in empty.message
+
+
+def test_a_class_without_the_licence_that_was_chosen_is_no_problem(
+    datasets: Datasets, tmp_path: Path
+) -> None:
+    subject = datasets.subject(class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4}))
+    away = [replace(subject.images[0], class_name="moth", set_aside="licence: cc-by-nc")]
+    [empty] = of_kind(classes.run(replace(subject, set_aside=away)), "class-empty")
+    assert empty.severity == "warning"

@@ -9,8 +9,10 @@ from PIL import Image
 
 from fgvr_kit.checks import files
 from fgvr_kit.dataset.decoding import damage_of
+from fgvr_kit.dataset.folder import scan
 from fgvr_kit.dataset.images import open_image
 from fgvr_kit.errors import ImageError
+from fgvr_kit.types import Entry, Skipped
 from tests.checks.conftest import Datasets, of_kind, pairs, photographs
 from tests.photographs import photograph
 
@@ -68,7 +70,7 @@ def test_what_should_have_been_an_image_is_told_from_what_is_none(datasets: Data
     ],
 )
 def test_reasons_that_are_hard_to_come_by_are_of_images_too(reason: str) -> None:
-    assert files.is_unusable(reason)
+    assert files.is_unusable(Skipped("x", reason))
 
 
 def test_every_way_in_which_a_file_cannot_be_opened_is_known(tmp_path: Path) -> None:
@@ -79,7 +81,27 @@ def test_every_way_in_which_a_file_cannot_be_opened_is_known(tmp_path: Path) -> 
     for path, inside in ((tmp_path / "wide.ppm", None), (tmp_path / "small.png", box), (tmp_path, None)):
         with pytest.raises(ImageError) as caught:
             open_image(path, inside)
-        assert files.is_unusable(caught.value.reason)
+        assert files.is_unusable(Skipped("x", caught.value.reason))
+
+
+def test_a_code_stands_before_any_wording() -> None:
+    assert files.is_unusable(Skipped("x", "reworded by somebody", "image-unreadable"))
+    assert not files.is_unusable(Skipped("x", "cannot be told from a table", "not-an-image"))
+
+
+def test_every_file_that_cannot_be_read_is_left_out_with_a_code_and_its_class(tmp_path: Path) -> None:
+    folder = photographs(tmp_path, ["bee/1.jpg"])
+    (folder / "bee/empty.jpg").touch()
+    entries = [Entry(f"bee/{name}", "Apis") for name in ("1.jpg", "empty.jpg", "gone.jpg")]
+    entries += [Entry("bee/1.jpg", "Apis", box=(0, 0, 9999, 9999), name="a")]
+    entries += [Entry("bee/1.jpg", "Apis", box=(0, 0, 9, 9), name="b", size=(3, 3))]
+    told = {one.path: (one.code, one.class_name) for one in scan(folder, entries)[1]}
+    assert told == {
+        "bee/empty.jpg": ("image-unreadable", "Apis"),
+        "bee/gone.jpg": ("image-gone", "Apis"),
+        "bee/1.jpg#a": ("box-unusable", "Apis"),
+        "bee/1.jpg#b": ("box-unusable", "Apis"),
+    }
 
 
 def test_rot_is_found_once_and_remembered(

@@ -93,6 +93,33 @@ def test_what_a_small_test_set_can_show_is_told(datasets: Datasets, tmp_path: Pa
     json.dumps(verdict.figures)
 
 
+def test_the_worst_class_is_told_beside_the_best_and_those_that_show_nothing_are_counted(
+    datasets: Datasets, tmp_path: Path
+) -> None:
+    counts = {"train/bee": 3, "train/wasp": 3, "train/ant": 3, "test/bee": 60, "test/wasp": 10, "test/ant": 2}
+    verdict = power.run(datasets.subject(class_folders(tmp_path / "pests", counts), "dataset.group_by=[]"))
+    best, worst = (100 * verdict.figures["classes"][name]["smallest difference"] for name in ("bee", "wasp"))
+    assert f"by {best:.1f} points (the best class) to {worst:.1f} points (the worst)" in verdict.told
+    assert "in 1 of 3 classes not at all" in verdict.told
+
+
+@pytest.mark.parametrize(("n", "is_within"), [(20, False), (60, True)])
+def test_no_difference_is_told_that_is_larger_than_the_disagreement_it_is_said_to_rest_on(
+    datasets: Datasets, tmp_path: Path, n: int, is_within: bool
+) -> None:
+    counts = {"train/bee": 3, "train/wasp": 3, "test/bee": n // 2, "test/wasp": n // 2}
+    verdict = power.run(datasets.subject(class_folders(tmp_path / "pests", counts), "dataset.group_by=[]"))
+    [finding] = of_kind(verdict, "small-test")
+    assert ((finding.value or 0) <= 0.2) == is_within
+    assert ("20%" in (finding.why or "")) == is_within
+
+
+def test_one_test_image_is_one(datasets: Datasets, tmp_path: Path) -> None:
+    counts = {"train/bee": 3, "train/wasp": 3, "test/bee": 1}
+    told = power.run(datasets.subject(class_folders(tmp_path / "pests", counts))).told
+    assert told.startswith("1 test image: too few")
+
+
 def test_a_large_test_set_is_no_finding(datasets: Datasets, tmp_path: Path) -> None:
     subject = datasets.subject(class_folders(tmp_path / "pests", {"bee": 5, "wasp": 5}))
     [one] = [image for image in subject.images if image.split == "test"][:1]

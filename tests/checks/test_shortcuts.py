@@ -14,7 +14,7 @@ from fgvr_kit.checks.shortcuts.guess import MOST_IMAGES, Guess, Sample, exact_in
 from fgvr_kit.checks.shortcuts.names import classes_in, forms_of, name_leak
 from fgvr_kit.checks.shortcuts.traces import FAMILIES
 from fgvr_kit.dataset.facts import LUMA
-from fgvr_kit.pipeline.extract import requests_for
+from fgvr_kit.pipeline.questions import Questions
 from fgvr_kit.types import Attribute, FileFacts, PixelFacts, ScannedImage
 from tests.checks.conftest import Datasets, of_kind, photographs
 from tests.photographs import class_folders
@@ -163,6 +163,29 @@ def test_a_class_of_its_own_making_is_told_where_the_others_are_alike(judge: Jud
     assert "'class a'" not in finding.message
 
 
+def guess_of(recall: list[float], *, low: float, accuracy: float = 0.5) -> Guess:
+    return Guess(accuracy, low, 0.9, np.array(recall), np.array([False] * len(recall)))
+
+
+def test_only_classes_that_are_known_better_than_by_chance_are_listed() -> None:
+    sample = Sample([], np.array([]), np.array([]), list(CLASSES), {}, 0)
+    finding = shortcuts._finding(FAMILIES[0], guess_of([0.9, 0.25, 0.2, 0.1], low=0.4), sample, 0.1)
+    assert finding
+    assert finding.message.endswith("it knows best: 'bee' (90 %)")
+
+
+def test_only_families_that_guess_better_than_chance_are_told() -> None:
+    guesses = {
+        "size": guess_of([0.3] * 4, low=0.1, accuracy=0.3),
+        "time": guess_of([0.2] * 4, low=0.1, accuracy=0.2),
+    }
+    figures = {"chance": 0.25, "images": 9, "of": 9, "classes_left_out": 0}
+    told = shortcuts._told(guesses, 0, figures, 0.1)
+    assert "(size 30 %; chance 25 %)" in told
+    del guesses["size"]
+    assert "(none above chance; chance 25 %)" in shortcuts._told(guesses, 0, figures, 0.1)
+
+
 def test_images_of_one_group_are_one_piece_of_evidence(judge: Judge) -> None:
     """Two films a class, each in a light of its own: what is learned from one says nothing about the other."""
     films = []
@@ -186,7 +209,7 @@ def test_classes_that_cannot_be_tested_are_left_out_and_counted(judge: Judge) ->
     verdict = judge([*images(10), *lone])
 
     assert (verdict.figures["classes"], verdict.figures["classes_left_out"]) == (4, 1)
-    assert "without 1 classes that lack two independent images" in verdict.told
+    assert "without 1 class that lacks two independent images" in verdict.told
 
 
 def test_no_two_classes_that_can_be_tested_is_told(judge: Judge) -> None:
@@ -302,7 +325,9 @@ def test_names_that_do_not_tell_are_not_told(datasets: Datasets, name: Callable[
 def test_no_prompt_holds_a_file_name(datasets: Datasets) -> None:
     subject = datasets.subject(class_folders(datasets.root / "pests", {"wasp": 3, "stag_beetle": 3}))
     workspace = subject.workspace
-    asked = requests_for(workspace, workspace.store.images(), [Attribute("wing_colour", "What colour?")])
-    for request in (request for of_image in asked.values() for request in of_image):
+    questions = Questions(workspace, [Attribute("wing_colour", "What colour?")])
+    asked = list(questions.about(workspace.store.images()))
+    assert len(asked) >= 6
+    for request in asked:
         sent = f"{request.prompt.text} {request.prompt.system} {request.schema}"
         assert not any(word in sent for word in ("wasp", "stag", ".png"))

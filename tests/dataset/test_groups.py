@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fgvr_kit.dataset.groups import Groups, group_images
+from fgvr_kit.dataset.groups import Groups, group_images, group_names
 from fgvr_kit.errors import SettingsError
 from fgvr_kit.types import FileFacts, ScannedImage
 
@@ -71,6 +71,19 @@ def test_a_pattern_without_a_bracket_is_refused(pattern: str) -> None:
     with pytest.raises(SettingsError) as caught:
         group_images([image("bee/0")], [pattern])
     assert caught.value.code == "group-by-pattern"
+
+
+def test_groups_are_called_as_the_dataset_calls_them_then_by_what_made_them() -> None:
+    images = [image("bee/plant1_a.jpg", group="nest 1", observer="anna"), image("bee/b.jpg", observer="")]
+    ways = ["duplicate", "burst", "observer", "name:^(plant[0-9]+)_"]
+    assert group_names(images, ways) == [
+        ["nest 1", "observer=anna", "name:^(plant[0-9]+)_=plant1"], [],
+    ]  # fmt: skip
+
+
+def test_equal_cells_of_two_columns_are_two_groups() -> None:
+    images = [image("bee/0", observer="7", plot=""), image("bee/1", observer="", plot="7")]
+    assert members(group_images(images, ["observer", "plot"])) == []
 
 
 def test_what_the_dataset_calls_a_group_always_is_one() -> None:

@@ -21,10 +21,11 @@ def assign(
     seed: int = 0,
     stored: dict[str, Side] | None = None,
     groups: list[list[int]] | None = None,
+    names: list[list[str]] | None = None,
 ) -> tuple[dict[str, Split | None], dict[str, Side]]:
     """path -> split, and the sides to store; every image a group of its own where no groups are given."""
     members = groups or [[n] for n in range(len(images))]
-    found, sides = assign_splits(images, members, Shares(test, val, seed), stored or {})
+    found, sides = assign_splits(images, members, Shares(test, val, seed), stored or {}, names or [])
     return {i.path: i.split for i in found}, sides
 
 
@@ -118,6 +119,26 @@ def test_a_new_member_follows_its_group() -> None:
         groups = [[first, 30], *([n] for n in range(30) if n != first)]
         found, _ = assign(images, stored=sides, groups=groups)
         assert found["bee/new"] == found[f"bee/{first}"]
+
+
+def test_the_side_of_a_named_group_holds_while_its_images_are_away() -> None:
+    images = bees(60)
+    members = [[3 * n, 3 * n + 1, 3 * n + 2] for n in range(20)]
+    names = [[f"observer={n // 3}"] for n in range(60)]
+    found, sides = assign(images, test=0.4, groups=members, names=names)
+    assert {side.group for side in sides.values()} == {f"observer={n}" for n in range(20)}
+    others = [image(f"bee/new {n}") for n in range(20)]
+    later, _ = assign(others, test=0.4, stored=sides, names=[[f"observer={n}"] for n in range(20)])
+    assert [later[f"bee/new {n}"] for n in range(20)] == [found[f"bee/{3 * n}"] for n in range(20)]
+
+
+def test_a_name_keeps_its_side_when_what_joined_it_to_another_is_gone() -> None:
+    """Nearly one picture of two observers joins all of theirs; either name is found again by itself."""
+    for seed in range(8):
+        found, sides = assign(bees(6), test=0.4, seed=seed, groups=[[0, 1, 2, 3], [4], [5]],
+                              names=[["by=ann"], ["by=ann"], ["by=bob"], ["by=bob"], [], []])  # fmt: skip
+        later, _ = assign([image("bee/7")], stored=sides, test=0.4, seed=seed, names=[["by=bob"]])
+        assert later["bee/7"] == found["bee/2"]
 
 
 def test_copies_of_a_picture_share_a_split_across_classes() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fgvr_kit.doctor.diagnosis import Diagnosis
 from fgvr_kit.doctor.place import Place, look
 from fgvr_kit.store import Store
 from tests.photographs import class_folders
@@ -117,15 +118,34 @@ def test_a_name_that_cannot_be_one_is_a_problem(root: Path, override: str, name:
     assert fix in found.fix
 
 
-def test_names_that_can_be_ones_are_listed_and_nothing_is_loaded(root: Path) -> None:
+def named(root: Path, override: str) -> Diagnosis:
+    name = override.partition("=")[0]
+    return next(diagnosis for diagnosis in look(root, [override]).diagnoses if diagnosis.name == name)
+
+
+@pytest.mark.parametrize("spec", ["openai:gpt-9-vision", "ollama:qwen3-vl:8b"])
+def test_a_model_that_nobody_has_asked_is_not_called_ok(root: Path, spec: str) -> None:
+    found = named(root, f"extract.backend={spec}")
+    assert found.state == "unchecked"
+    assert spec in found.seen
+    assert "--models" in found.fix
+
+
+def test_names_that_can_be_ones_are_listed_and_nothing_is_loaded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(root))
     overrides = [
         "extract.backend=ollama:qwen3-vl:8b", "mine.model=toy-clip", "train.model=HuggingFaceM4/idefics2-8b",
     ]  # fmt: skip
     place = look(root, overrides)
     found = {diagnosis.name: diagnosis for diagnosis in place.diagnoses}
-    for override in overrides:
+    for override, state in zip(overrides, ("unchecked", "ok", "unchecked"), strict=True):
         name, _, value = override.partition("=")
-        assert (found[name].state, found[name].seen) == ("ok", value)
+        assert found[name].state == state
+        assert value in found[name].seen
     assert place.wanted("ollama") == {"extract.backend": "qwen3-vl:8b"}
     assert place.wanted("openai") == {}
 

@@ -10,43 +10,11 @@ import pytest
 
 from fgvr_kit.dataset.folder import scan
 from fgvr_kit.errors import DatasetError
-from fgvr_kit.layouts.base import Listing, Source, find_layout
+from fgvr_kit.layouts.base import Source, find_layout
 from fgvr_kit.layouts.boxes import framed
-from fgvr_kit.settings import DatasetSettings
-from fgvr_kit.types import Entry, Skipped
-from tests.photographs import class_folders, picture
-
-Rows = list[dict[str, Any]]
-
-
-def listed(place: Path, **chosen: Any) -> Listing:
-    source = Source(str(place), place, DatasetSettings(**chosen))
-    found = find_layout(source)
-    assert found.name == "coco"
-    listing: Listing = found.module.read(source)
-    return listing
-
-
-def photos(folder: Path, *names: str, size: tuple[int, int] = (100, 80)) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        picture(name, size).save(folder / name, "PNG")
-
-
-def image(number: Any, name: str, **more: Any) -> dict[str, Any]:
-    return {"id": number, "file_name": name, "width": 100, "height": 80, **more}
-
-
-def box(number: Any, of: Any, bbox: Any = (10, 10, 20, 20), category: Any = 1, **more: Any) -> dict[str, Any]:
-    return {"id": number, "image_id": of, "category_id": category, "bbox": bbox, **more}
-
-
-def coco(path: Path, images: Rows, annotations: Rows, categories: Rows | None = None, **more: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    categories = [{"id": 1, "name": "bee", "supercategory": "insect"}] if categories is None else categories
-    document = {"images": images, "annotations": annotations, "categories": categories, **more}
-    path.write_text(json.dumps(document), encoding="utf-8")
-    return path
+from fgvr_kit.types import Entry
+from tests.layouts.coco_files import Rows, box, coco, image, listed, photos
+from tests.photographs import class_folders
 
 
 def test_every_box_is_an_image_of_its_picture_with_all_that_is_known(tmp_path: Path) -> None:
@@ -246,19 +214,6 @@ def test_names_of_pictures_are_found_as_those_of_tables(tmp_path: Path) -> None:
     names = [image(1, "å.png"), image(2, "in\\b.png")]
     listing = listed(coco(tmp_path / "x.json", names, [box(1, 1), box(2, 2)]))
     assert [entry.file for entry in listing.entries] == [f"{nfd}.png", "in/B.PNG"]
-
-
-def test_without_any_box_the_pictures_are_the_images(tmp_path: Path) -> None:
-    photos(tmp_path, "a.png", "b.png", "c.png", "d.png")
-    names = [image(n, f"{name}.png") for n, name in enumerate("abcd")]
-    pairs = [(0, 1), (1, 1), (1, 1), (2, 1), (2, 2)]
-    annotations = [{"id": n, "image_id": i, "category_id": c} for n, (i, c) in enumerate(pairs)]
-    categories: Rows = [{"id": 1, "name": "bee"}, {"id": 2, "name": "wasp"}]
-    listing = listed(coco(tmp_path / "x.json", names, annotations, categories))
-    assert listing.entries == [Entry("a.png", "bee"), Entry("b.png", "bee")]
-    assert listing.skipped == [
-        Skipped("d.png", "it has no label"), Skipped("c.png", "several classes, and no boxes that tell where")
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

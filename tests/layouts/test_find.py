@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,32 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         listed(tmp_path / "CUB_200_2011.tgz")
     assert (caught.value.code, "unpack" in caught.value.hint) == ("dataset-is-archive", True)
+
+
+@pytest.mark.parametrize("beside", ["", "readme.txt", "rain.csv", "labels.csv"])
+@pytest.mark.parametrize("way", ["images", "data/All of them"])
+def test_a_folder_around_the_folder_of_the_classes_points_to_that(
+    tmp_path: Path, way: str, beside: str
+) -> None:
+    class_folders(tmp_path / way, {"bee": 2, "wasp": 2})
+    if beside:
+        (tmp_path / beside).write_text(
+            "path,label\nx/1.png,bee\n" if beside == "labels.csv" else "month,mm\n1,20\n"
+        )
+    with pytest.raises(DatasetError) as caught:
+        listed(tmp_path)
+    assert caught.value.code == ("table-paths" if beside == "labels.csv" else "dataset-one-class")
+    assert f"fgvr-kit init {shlex.quote(str(tmp_path / way))}" in caught.value.hint
+
+
+def test_a_folder_around_the_folder_of_the_splits_points_to_that(tmp_path: Path) -> None:
+    class_folders(tmp_path / "data", {"train/bee": 2, "test/bee": 2})
+    with pytest.raises(DatasetError) as caught:
+        listed(tmp_path)
+    assert f"fgvr-kit init {tmp_path / 'data'}" in caught.value.hint
+
+
+def test_one_class_in_a_folder_is_read_as_it_is(tmp_path: Path) -> None:
+    """`init` refuses it; the layout sees only that there is nothing further down to point to."""
+    class_folders(tmp_path, {"bee/2019": 2})
+    assert {entry.class_name for entry in listed(tmp_path)[1].entries} == {"bee"}

@@ -202,16 +202,16 @@ def test_paths_that_name_no_file_say_why(tmp_path: Path) -> None:
         "x" * 5000: "there is no such file",
         "a\0b": "there is no such file",
     }
-    lines = "".join(json.dumps({"path": cell, "label": "bee"}) + "\n" for cell in (*rows, ""))
+    lines = "".join(json.dumps({"path": cell, "label": "bee"}) + "\n" for cell in (*rows, "", "set/a.png"))
     listing = listed(table(tmp_path, lines, "labels.jsonl"))
-    assert listing.entries == []
+    assert classes(listing) == {"set/a.png": "bee"}
     assert [skipped.reason for skipped in listing.skipped] == [*rows.values(), "no file is named"]
     assert listing.skipped[-1].path == "labels.jsonl line 12"
 
 
 def test_only_the_first_missing_files_are_looked_for(tmp_path: Path) -> None:
     photos(tmp_path, "a.png")
-    path = table(tmp_path, "path,label\n" + "".join(f"{n}/a.tif,bee\n" for n in range(200)))
+    path = table(tmp_path, "path,label\na.png,bee\n" + "".join(f"{n}/a.tif,bee\n" for n in range(200)))
     assert len({skipped.reason for skipped in listed(path).skipped}) == 2
 
 
@@ -286,6 +286,57 @@ def test_the_root_may_lie_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         listed(path, root=str(tmp_path / "gone"))
     assert caught.value.code == "dataset-root"
+
+
+PLACES = {
+    "beside it": ("meta/labels.csv", "photos", "{}.png"),
+    "above it": ("meta/labels.csv", ".", "photos/{}.png"),
+    "beside what is above it": ("meta/old/labels.csv", "photos", "{}.png"),
+    "up and down again": ("meta/labels.csv", "photos", "../photos/{}.png"),
+    "elsewhere": ("meta/labels.csv", "photos", "{photos}/{}.png"),
+}
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_paths_that_lead_nowhere_are_told_where_they_lead_to(tmp_path: Path, where: str) -> None:
+    place, root, form = PLACES[where]
+    photos(tmp_path / "photos", *(f"{n}.png" for n in range(4)))
+    (tmp_path / place).parent.mkdir(parents=True)
+    rows = "".join(form.format(n, photos=tmp_path / "photos") + ",bee\n" for n in range(4))
+    path = table(tmp_path, "path,label\n" + rows, place)
+    with pytest.raises(DatasetError) as caught:
+        listed(path)
+    assert (caught.value.code, caught.value.where) == ("table-paths", str(path))
+    assert f"--root {tmp_path / root}" in caught.value.hint
+    assert len(listed(path, root=str(tmp_path / root)).entries) == 4
+
+
+def test_paths_that_lead_nowhere_are_told_of_a_column_that_leads_somewhere(tmp_path: Path) -> None:
+    photos(tmp_path, *(f"{n}.png" for n in range(4)))
+    path = table(tmp_path, "path,label,photo file\n" + "".join(f"old/{n},bee,{n}.png\n" for n in range(4)))
+    with pytest.raises(DatasetError) as caught:
+        listed(path)
+    assert caught.value.code == "table-paths"
+    assert "--path-col 'photo file'" in caught.value.hint
+    assert len(listed(path, path_col="photo file").entries) == 4
+
+
+def test_paths_that_lead_nowhere_and_nobody_knows_where(tmp_path: Path) -> None:
+    photos(tmp_path, "a.png")
+    with pytest.raises(DatasetError) as caught:
+        listed(table(tmp_path, "path,label\nx.png,bee\n"))
+    assert "--root" in caught.value.hint
+    assert "--path-col" in caught.value.hint
+
+
+def test_many_paths_that_lead_nowhere_are_a_warning(tmp_path: Path) -> None:
+    photos(tmp_path / "a", "0.png", "1.png")
+    photos(tmp_path / "b", *(f"{n}.png" for n in range(2, 9)))
+    path = table(tmp_path / "a", "path,label\n" + "".join(f"{n}.png,bee\n" for n in range(9)))
+    (notice,) = listed(path).notices
+    assert notice.code == "table-paths"
+    assert "only 2 of the 9" in notice.message
+    assert f"--root {tmp_path / 'b'}" in notice.hint
 
 
 def test_a_folder_with_one_table_and_one_folder_of_images_is_a_table(tmp_path: Path) -> None:

@@ -243,6 +243,15 @@ def test_the_verdict_is_one_sentence_on_top(tmp_path: Path, findings: list[Findi
     )
 
 
+def test_a_problem_speaks_against_the_dataset_also_where_it_does_not_fail_the_check(tmp_path: Path) -> None:
+    """As on the terminal: --fail-on decides the exit code, not what is true."""
+    images = scanned(tmp_path, ["bee/0.png", "wasp/1.png"])
+    text = read(page_of(tmp_path, images, LEAK, fail_on=["corrupt"])).text
+    assert "cannot be believed yet" in text
+    assert "fails the check" not in text
+    assert "leak 1 problem" in text
+
+
 def test_what_to_do_comes_before_the_evidence_and_what_forbids_belief_first(tmp_path: Path) -> None:
     warning = Finding("odd", "warning", "x", hint="have a look")
     text = read(page_of(tmp_path, scanned(tmp_path, ["bee/0.png", "wasp/1.png"]), warning, LEAK)).text

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fgvr_kit.checks.base import Subject, Verdict
+from fgvr_kit.checks.base import Subject, Verdict, counted
 from fgvr_kit.checks.shortcuts.guess import Guess, Sample, folds, guessed
 from fgvr_kit.checks.shortcuts.names import forms_of, name_leak, percent
 from fgvr_kit.checks.shortcuts.traces import FAMILIES, Family
@@ -34,7 +34,7 @@ def run(subject: Subject) -> Verdict:
     figures: dict[str, Any] = {"images": len(sample.images), "of": len(subject.images), "classes": n_classes,
                                "classes_left_out": sample.n_left_out, "name_leak": round(share, 4)}  # fmt: skip
     if n_classes < 2:
-        told = f"shortcuts not looked for: no two classes have two independent images each{told}"
+        told = f"not looked for: no two classes have two independent images each{told}"
         return Verdict(told, leak, figures)
     guesses = _guesses(subject, sample)
     found = [
@@ -73,8 +73,9 @@ def _finding(family: Family, guess: Guess, sample: Sample, margin: float) -> Fin
         n_given = int(guess.given_away.sum())
         others = "" if n_given == n_classes else ", though not the others"
         how_well = f"gives away {n_given} of {n_classes} classes{others}"
-    told_apart = [k for k in np.argsort(-guess.recall, kind="stable") if beats_chance or guess.given_away[k]]
-    most = ", ".join(f"{sample.classes[k]!r} ({percent(guess.recall[k])})" for k in told_apart[:3])
+    best = np.argsort(-guess.recall, kind="stable")
+    known = guess.recall > 1 / n_classes if beats_chance else guess.given_away
+    most = ", ".join(f"{sample.classes[k]!r} ({percent(guess.recall[k])})" for k in best[known[best]][:3])
     return Finding(
         "shortcut", "warning",
         f"{family.name} alone ({family.of}) {how_well}; it knows best: {most}",
@@ -86,19 +87,22 @@ def _finding(family: Family, guess: Guess, sample: Sample, margin: float) -> Fin
 
 def _told(guesses: Mapping[str, Guess], n_found: int, figures: Mapping[str, Any], margin: float) -> str:
     best = sorted(guesses, key=lambda name: -guesses[name].accuracy)[:3]
-    shares = ", ".join(f"{name} {percent(guesses[name].accuracy)}" for name in best)
-    shares += f"; chance {percent(figures['chance'])}"
+    above = [name for name in best if guesses[name].accuracy > figures["chance"]]
+    shares = ", ".join(f"{name} {percent(guesses[name].accuracy)}" for name in above)
+    shares = f"{shares or 'none above chance'}; chance {percent(figures['chance'])}"
     if not guesses:
         told = "size, light, border, camera and names are the same for all images"
     elif n_found:
-        told = f"{n_found} of {len(guesses)} families of traces tell classes apart ({shares})"
+        verb = "tells" if n_found == 1 else "tell"
+        told = f"{n_found} of {counted(len(guesses), 'family', 'families')} of traces {verb} classes apart ({shares})"
     else:
-        told = f"no family of traces is sure to beat chance by {100 * margin:.0f} points ({shares})"
+        told = f"no family of traces is sure to beat chance by {counted(round(100 * margin), 'point')} ({shares})"
     return told + "".join(_limits(figures))
 
 
 def _limits(figures: Mapping[str, Any]) -> Sequence[str]:
     n, of, left_out = figures["images"], figures["of"], figures["classes_left_out"]
     sampled = f"; looked for in {n:,} of {of:,} images" if n < of else ""
-    lone = f"; without {left_out} classes that lack two independent images" if left_out else ""
+    lone = f"; without {counted(left_out, 'class that lacks', 'classes that lack')} two independent images"
+    lone = lone if left_out else ""
     return sampled, lone
