@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from fgvr_kit import plugins
+from fgvr_kit import plugins, shipped
 from fgvr_kit.errors import SettingsError
+from fgvr_kit.languages import language_name
 
 FILE_NAME = "fgvr.toml"
 HUB = "hf:"  # how a dataset path on the Hugging Face hub begins
@@ -46,7 +48,7 @@ class DatasetSettings(Section):
     group_col: str = ""
     """Column of what must stay on one side of the split; "": group, if there is one. "none": not even then."""
     margin: float = Field(0.1, ge=0, le=2)
-    """What is left around a COCO box on each side, as a share of its width and height."""
+    """What is left around a box (COCO, Camtrap DP) on each side, as a share of its width and height."""
     group_by: list[str] = ["duplicate", "burst"]
     """Images that must stay on one side of the split, besides those of one group: "duplicate" (the same
     picture, or nearly), "burst" (one camera within burst_seconds), the name of any column, or
@@ -57,6 +59,9 @@ class DatasetSettings(Section):
     """Share of each class held out as test images, when the dataset brings no split of its own."""
     val: float = Field(0.0, ge=0, lt=1)
     """Share of each class held out as validation images, when the dataset brings no split of its own."""
+    only_licence: list[str] = []
+    """Use only images of these licences (["cc0", "cc-by"]); the others are set aside. "none": those whose licence
+    is not stated. []: every image."""
     shots: int = Field(0, ge=0)
     """Train on this many images of each class only; 0: on all of them. The others are set aside."""
     seed: int = 0
@@ -76,6 +81,40 @@ class DomainSettings(Section):
     """What one class is called: "species", "denomination", "breed"."""
     notes: str = ""
     """Anything a model should know about the photographs: "macro photos on leaves, mostly adults"."""
+    language: str = "en"
+    """Language that attributes, answers and descriptions are written in: "en", "de", "pt-BR", "Swahili".
+    Class names stay as classes.csv has them."""
+    template: str = ""
+    """Template whose prompts stand in for the shipped ones; "": none. `init --template` writes it here."""
+
+    @field_validator("language")
+    @classmethod
+    def _language_is_known(cls, said: str) -> str:
+        try:
+            language_name(said)
+        except ValueError as error:
+            raise PydanticCustomError("language", "{why}", {"why": str(error)}) from error
+        return said
+
+    @field_validator("template")
+    @classmethod
+    def _template_is_there(cls, name: str) -> str:
+        known = sorted(file.parent.name for file in shipped.folder("templates").glob("domains/*/template.toml"))
+        if name and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            told = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
+            raise PydanticCustomError("template", "{why}", {"why": f"there is no such template; {told}"})
+        return name
+
+    def words(self) -> dict[str, str]:
+        """What every prompt is given. language: its name, "German"; "" for English, which needs no telling."""
+        language = language_name(self.language)
+        return {
+            "superclass": self.superclass,
+            "unit": self.unit,
+            "notes": self.notes,
+            "language": "" if language == "English" else language,
+        }
 
 
 class CheckSettings(Section):
@@ -108,33 +147,62 @@ class DiscoverSettings(Section):
     seeds: list[str] = []
     """Attributes worth considering, as the experts of the domain name them; the model may take, change or
     leave them."""
+    samples: int = Field(3, ge=1, le=10)
+    """How many lists are asked for and pooled; what more of them name stands first. A recording is asked once."""
+    temperature: float = Field(0.7, gt=0, le=2)
+    """Of the second and further lists; the first one is greedy."""
+    max_tokens: int = Field(0, ge=0)
+    """Most tokens of one list; 0: what n_attributes take, and 2048 at least, since thinking models spend most of them
+    before the list begins. A model of a short context needs fewer."""
+    merge: Literal["words", "model"] = "words"
+    """How attributes that ask for the same are found: "words" by their words ("colour of the wing" is "wing
+    colours"); "model" asks the backend once more, about what is left."""
+    per_parent: Literal["auto", "yes", "no"] = "auto"
+    """A list for each parent in classes.csv (cats and dogs). "auto": where every class has one, and there are two
+    to four of them."""
 
 
 class AskSettings(Section):
     max_calls: int = Field(0, ge=0)
     """Most new replies that one step asks a model for; 0: no limit. Where it is reached the step ends partly done
     (exit code 4), and the same command asks for as many again."""
+    budget: float = Field(0.0, ge=0)
+    """Most USD that one command spends on calls, those in flight included; 0: no limit. Needs a known price."""
 
 
 class ExtractSettings(Section):
     backend: str = ""
     """Who looks at the images and answers; as in [discover]."""
-    ask: Literal["each", "together"] = "each"
-    """"each": one call for each image and attribute (the papers' way, works with every VQA model).
-    "together": one call for each image, answered as JSON (many times fewer calls, needs a model that
+    closed_by: str = ""
+    """Who answers attributes that have a list of options, where another is cheaper or better at weighing them:
+    "transformers:PATH", "clip:ARCHITECTURE:PRETRAINED"; "": the backend above."""
+    ask: Literal["single", "joint"] = "single"
+    """"single": one call for each image and attribute (the papers' way, works with every VQA model).
+    "joint": one call for each image, answered as JSON (many times fewer calls, needs a model that
     follows a schema)."""
     max_tokens: int = Field(64, ge=1)
-    """Most tokens of one answer; the free description and "together" get four times as many."""
+    """Most tokens of one answer; the free description and "joint" get four times as many."""
+    samples: int = Field(1, ge=1, le=5)
+    """How often everything is asked. The first replies are the answers; the others tell how far one can rely on
+    them (`fgvr-kit attributes report`), and are sampled at `temperature`."""
+    temperature: float = Field(0.7, gt=0, le=2)
+    """Of the second and further samples; the first ones are greedy."""
+    hinted: bool = False
+    """Tell the model the class when it describes an image freely. Every number made of such answers says so."""
 
 
 class DescribeSettings(Section):
     backend: str = ""
     """Who writes each image's summary out of its answers; as in [discover]. Not used by "template"."""
-    by: Literal["model", "template"] = "model"
-    """"model": the backend writes it. "template": prompts/describe/template.md composes the answers,
-    no model is asked."""
+    by: Literal["model", "short", "template"] = "model"
+    """"model": the backend writes it. "short": it writes one sentence of what is most telling. "template":
+    prompts/describe/template.md composes the answers, no model is asked."""
     sentences: int = Field(5, ge=1)
-    """Length asked for (Finedefics: five sentences)."""
+    """Length that "model" asks for (Finedefics: five sentences)."""
+    leaks: Literal["re-ask", "redact", "drop", "keep"] = "re-ask"
+    """What becomes of a description that names its own class: "re-ask" tells the model which words must go, and
+    redacts what still names it; "redact" writes the superclass in place of the name; "drop" leaves the image
+    without a description; "keep" only counts it."""
     max_tokens: int = Field(256, ge=16)
     """Most tokens of one description."""
 

@@ -90,19 +90,21 @@ def load_all() -> list[Template]:
 def apply(template: Template, root: Path, leave: Collection[str] = ()) -> Summary:
     """Put a template into the workspace at root, once or again; what a person has changed there stays.
 
-    A setting is written where fgvr.toml still has its default, but for the keys in `leave`. A prompt is replaced
-    where it is missing or still the shipped one, byte for byte. The notes become notes.md where there is none.
+    A setting is written where fgvr.toml still has its default, but for the keys in `leave`; so is domain.template,
+    by which the template's prompts are found. The notes become notes.md where there is none.
     The summary tells what was done, and in a notice what was not. Raises WorkspaceError when root is none.
     """
     wanted = {key: value for key, value in template.settings.items() if key not in leave}
+    wanted["domain.template"] = template.name
     with Workspace.find(root) as workspace:
         written = workspace.keep({key: _as_toml(value) for key, value in wanted.items()})
     file = tomllib.loads((root / FILE_NAME).read_text(encoding="utf-8-sig"))
     kept = [key for key, value in wanted.items() if _at(file, key) != value]
-    replaced, own = _put_prompts(template, root)
+    replaced, own = _prompts(template, root)
     done: dict[str, Any] = {"template": template.name}
     done |= {"settings written": ", ".join(written)} if written else {}
-    done |= {"prompts replaced": ", ".join(replaced)} if replaced else {}
+    if replaced and "domain.template" in written:
+        done["prompts replaced"] = ", ".join(replaced)
     if not (root / NOTES).exists():
         shutil.copyfile(template.notes, root / NOTES)
         done["notes for you"] = NOTES
@@ -146,31 +148,29 @@ def _at(document: Mapping[str, Any], key: str) -> Any:
     return document.get(section, {}).get(name)
 
 
-def _put_prompts(template: Template, root: Path) -> tuple[list[str], list[str]]:
-    """(replaced, left alone because they are the person's), as "extract/general"."""
-    replaced, own = [], []
-    for file in sorted(template.prompts.glob("*/*.md")):
-        place = file.relative_to(template.prompts)
-        target, usual = root / "prompts" / place, shipped.folder("prompts") / place
-        name = place.with_suffix("").as_posix()
-        present = target.read_bytes() if target.is_file() else usual.read_bytes()
-        if present == usual.read_bytes():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-            replaced.append(name)
-        elif present != file.read_bytes():
-            own.append(name)
-    return replaced, own
+def _prompts(template: Template, root: Path) -> tuple[list[str], list[str]]:
+    """(those of the template, those before which the workspace's own file stands), as "extract/general"."""
+    files = {
+        file.relative_to(template.prompts).with_suffix("").as_posix(): file
+        for file in sorted(template.prompts.glob("*/*.md"))
+    }
+    own = [name for name, file in files.items() if _differs(root / "prompts" / f"{name}.md", file)]
+    return [name for name in files if name not in own], own
+
+
+def _differs(own: Path, file: Path) -> bool:
+    return own.is_file() and own.read_bytes() != file.read_bytes()
 
 
 def _kept(template: Template, root: Path, settings: list[str], prompts: list[str]) -> tuple[Notice, ...]:
     if not settings and not prompts:
         return ()
     notice = Notice(
-        f"kept as they were, though {template.name} says otherwise: {', '.join([*settings, *prompts])}",
+        f"left as you have it: {', '.join([*settings, *prompts])}",
         code="template-kept",
         where=str(root),
-        why="they were changed from what is shipped",
-        hint=f"compare them with {template.folder}",
+        why=f"the template {template.name} says something else there, and never writes over what a person has said",
+        hint=f"to have it as the template says, copy it from {template.folder}"
+        + ("; fgvr-kit prompts diff NAME compares" if prompts else ""),
     )
     return (notice,)

@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from fgvr_kit import settings as settings_module
+from fgvr_kit.dataset.attributes import ATTRIBUTE_COLUMNS, attribute_of, check_attributes, is_asked
+from fgvr_kit.dataset.classes import CLASS_COLUMNS, class_of, merges_in, refuse_same_names
 from fgvr_kit.edited import read_csv, write_text
 from fgvr_kit.errors import DatasetError, WorkspaceError
 from fgvr_kit.prompts import Prompts
 from fgvr_kit.settings import FILE_NAME, HUB, Settings
 from fgvr_kit.store import Store
-from fgvr_kit.types import GENERAL, Attribute, Image, ImageClass, ImageRef
-
-CLASS_COLUMNS = (
-    "class", "display_name", "synonyms", "scientific", "common", "parent", "merged_into", "note",
-)  # fmt: skip
-ATTRIBUTE_COLUMNS = ("attribute", "question", "note")
+from fgvr_kit.types import Attribute, Image, ImageClass, ImageRef
 
 
 class Workspace:
@@ -34,7 +31,8 @@ class Workspace:
         """Open the workspace at root (its fgvr.toml must exist)."""
         self.root = root.resolve()
         self.settings: Settings = settings_module.load(self.root / FILE_NAME, overrides)
-        self.prompts = Prompts(self.root / "prompts")
+        domain = self.settings.domain
+        self.prompts = Prompts(self.root / "prompts", template=domain.template, words=domain.words())
 
     @classmethod
     def find(cls, start: Path | None = None, overrides: Sequence[str] = ()) -> Workspace:
@@ -110,6 +108,10 @@ class Workspace:
         beside = self.root / name
         return str(beside) if name and not Path(name).is_dir() and beside.is_dir() else name
 
+    def domain_words(self) -> dict[str, str]:
+        """The words of [domain] as prompts get them. workspace.prompts gives them to every rendering by itself."""
+        return dict(self.prompts.words)
+
     def no_images(self) -> DatasetError:
         """The error of a step that finds none: .fgvr is new, or was removed."""
         return DatasetError(
@@ -152,7 +154,7 @@ class Workspace:
         """
         present = {image.class_name for image in self.store.images()}
         found = {
-            row["class"]: _image_class(row)
+            row["class"]: class_of(row)
             for row in self._rows("classes.csv", CLASS_COLUMNS)
             if row["class"] in present
         }
@@ -168,7 +170,7 @@ class Workspace:
     def classes(self) -> dict[str, ImageClass]:
         """class_rows by name. Raises DatasetError, also when two classes are shown under one name."""
         rows = self.class_rows()
-        _refuse_same_names(rows, str(self.root / "classes.csv"))
+        refuse_same_names(rows, str(self.root / "classes.csv"))
         return {row.name: row for row in rows}
 
     def merges(self) -> dict[str, str]:
@@ -176,10 +178,10 @@ class Workspace:
 
         Raises DatasetError for a class that is merged into itself, or into one that is in no row.
         """
-        return merges_of(self.root)
+        return merges_in(self.root / "classes.csv")
 
     def attributes(self) -> list[Attribute]:
-        """attributes.csv, in its order. Raises DatasetError when there is none or it is not usable."""
+        """Those of attributes.csv that are asked for, in its order. Raises DatasetError when none is usable."""
         path = self.root / "attributes.csv"
         if not path.is_file():
             raise DatasetError(
@@ -189,14 +191,15 @@ class Workspace:
                 hint="fgvr-kit attributes discover",
             )
         attributes = [
-            Attribute(row["attribute"].strip(), row["question"].strip())
+            attribute_of(row)
             for row in self._rows("attributes.csv", ATTRIBUTE_COLUMNS)
-            if row["attribute"].strip()
+            if is_asked(row)
         ]
         check_attributes(attributes, where=str(path))
         return attributes
 
     def _rows(self, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+        """The rows of a table, their cells without blanks around them; a column it has not is empty."""
         path = self.root / name
         if not path.is_file():
             raise DatasetError(
@@ -206,7 +209,7 @@ class Workspace:
                 hint=f"fgvr-kit init {self.settings.dataset.path} writes it again",
             )
         found, rows = read_csv(path, columns[:2])
-        return [{c: row.get(c, "") for c in (*columns, *found)} for row in rows]
+        return [{c: row.get(c, "").strip() for c in (*columns, *found)} for row in rows]
 
 
 @contextmanager
@@ -228,19 +231,10 @@ def busy(root: Path) -> Iterator[None]:
 def place_of(path: str, root: Path) -> Path:
     """Where the images that [dataset] path names lie, for the workspace at root."""
     if path.startswith(HUB):
-        return root / ".fgvr" / "hub" / re.sub(r"[^\w.@-]+", "--", path.removeprefix(HUB)).strip("-")
+        name = re.sub(r"[^\w.@-]+", "--", path.removeprefix(HUB)).strip("-")
+        # "hf:.." is a folder like any other; its copy must not lie above those of the others.
+        return root / ".fgvr" / "hub" / (name if name.strip(".") else f"folder-{len(name)}")
     return (root / path).resolve()
-
-
-def merges_of(root: Path) -> dict[str, str]:
-    """As Workspace.merges, of the workspace at root, which need not be there yet."""
-    path = root / "classes.csv"
-    if not path.is_file():
-        return {}
-    found = {
-        row["class"]: (row.get("merged_into") or "").strip() for row in read_csv(path, CLASS_COLUMNS[:1])[1]
-    }
-    return {name: _end_of_merges(name, found, str(path)) for name in found if found[name]}
 
 
 def _try_lock(file: IO[str]) -> bool:
@@ -259,57 +253,3 @@ def _try_lock(file: IO[str]) -> bool:
 def _default(section: str, key: str) -> object:
     model = dict(settings_module.describe_sections()).get(section)
     return model.model_fields[key].default if model and key in model.model_fields else ""
-
-
-def _end_of_merges(name: str, rows: Mapping[str, str], where: str) -> str:
-    passed = [name]
-    while target := rows[passed[-1]]:
-        if target not in rows or target in passed:
-            raise DatasetError(
-                f"{name!r} cannot be merged into {target!r}",
-                code="classes-merge",
-                where=where,
-                why="that is itself" if target in passed else "no row is called that",
-                hint="write the name of another class, as it stands in column class, into merged_into",
-            )
-        passed.append(target)
-    return passed[-1]
-
-
-def _image_class(row: Mapping[str, str]) -> ImageClass:
-    name = row["class"]
-    synonyms = tuple(s.strip() for s in row["synonyms"].split(";") if s.strip())
-    more = (row[column].strip() for column in ("scientific", "common", "parent"))
-    return ImageClass(name, row["display_name"].strip() or name, synonyms, *more)
-
-
-def _refuse_same_names(classes: Sequence[ImageClass], where: str) -> None:
-    """Two classes under one name in a question: it could not be answered."""
-    shown: dict[str, ImageClass] = {}
-    for image_class in classes:
-        name = " ".join(image_class.display_name.casefold().split())
-        if other := shown.get(name):
-            raise DatasetError(
-                f"the classes {other.name!r} and {image_class.name!r} are both shown as {image_class.display_name!r}",
-                code="classes-same-name",
-                where=where,
-                hint="give one another display_name; or put their images into one folder and run fgvr-kit init again",
-            )
-        shown[name] = image_class
-
-
-def check_attributes(attributes: Sequence[Attribute], where: str) -> None:
-    """Raise DatasetError when there is none, a name stands twice, or a name is reserved."""
-    names = [a.name for a in attributes]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    problem = (
-        "there is no attribute in the list"
-        if not names
-        else f"the attribute {twice!r} stands twice"
-        if twice
-        else f"{GENERAL!r} is taken by the free description"
-        if GENERAL in names
-        else None
-    )
-    if problem:
-        raise DatasetError(problem, code="attributes-unusable", where=where, hint="edit the list")
