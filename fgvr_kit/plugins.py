@@ -20,12 +20,15 @@ from fgvr_kit.errors import MissingExtra, PluginError
 Room = Literal["backends", "checks", "families", "layouts", "recipes"]
 
 _NOT_PLUGINS: dict[Room, set[str]] = {
-    "backends": {"base", "engine", "pace", "parse"},
+    "backends": {"base", "ollama_faults", "ollama_models", "openai_batch", "openai_faults", "openai_manners", "wire"},
     "checks": {"base"},
     "families": {"base", "sequences", "turns", "weights"},
-    "layouts": {"base", "boxes", "columns", "download", "entries", "hub", "lists", "paths", "rows"},
+    "layouts": {
+        "archives", "base", "boxes", "columns", "datapackage", "download", "entries", "hub", "lists", "paths", "rows",
+        "sightings",
+    },
     "recipes": set(),
-}
+}  # fmt: skip
 """Files that the plug-ins of a room share."""
 _WORDS = {
     "backends": "backend",

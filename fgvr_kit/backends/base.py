@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import string
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,17 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from fgvr_kit import plugins
+from fgvr_kit import keys, plugins
 from fgvr_kit.dataset.images import open_known, shrink
 from fgvr_kit.errors import BackendError, ImageError, RequestRejected, SettingsError
+from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.prompts import Prompt
 from fgvr_kit.settings import Settings, plugin_section
 from fgvr_kit.types import ImageRef
 
 if TYPE_CHECKING:
     import PIL.Image
-
-_LIKE_A_KEY = re.compile(r"\b(?:sk|hf|gsk|xai)[-_][\w*.\-]{8,}")
 
 CONNECT = 10.0
 """Seconds until a server that does not take the call counts as unreachable."""
@@ -37,12 +37,23 @@ FinishReason = Literal["stop", "length", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """An exchange that went before: what the model said, and what it was told then."""
+
+    said: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call to a model.
 
     subject: pixel sha256 of the image it is about, also where no image is sent.
     schema: JSON schema wanted of the reply; a backend that cannot enforce it sends the prompt alone.
+    options: the reply is one of these words; a backend that can weighs them instead of writing.
     max_tokens: most tokens of the reply.
+    sample: which of several replies to the same question, from 0; the seed, where a backend takes one.
+    turns: what follows the prompt and was answered already.
     """
 
     purpose: str
@@ -51,8 +62,11 @@ class Request:
     subject: str | None = None
     attribute: str | None = None
     schema: Mapping[str, Any] | None = field(default=None, hash=False)  # part of ==, but a dict has no hash
+    options: tuple[str, ...] = ()
     max_tokens: int = 256
     temperature: float = 0.0
+    sample: int = 0
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,8 @@ class Response:
     """What a model said. model: as the server names it. note: what must stand beside all that rests on it.
 
     finish_reason "length": max_tokens came first; "refused": text is the refusal. Token counts are None
-    where the server does not tell.
+    where the server does not tell. scores: probability of each of the request's options, where they were
+    weighed; they sum to one. cached_tokens: of the input tokens, those that the server had read before.
     """
 
     text: str
@@ -69,6 +84,8 @@ class Response:
     input_tokens: int | None
     output_tokens: int | None
     note: str | None = None
+    scores: tuple[float, ...] | None = None
+    cached_tokens: int | None = None
 
 
 class Backend(ABC):
@@ -97,7 +114,8 @@ class Backend(ABC):
         self.model = model
         self.note = note
         self.conditions = dict(conditions or {})
-        self.secrets = tuple(secret for secret in secrets if secret)
+        # "none" and "EMPTY" are what servers of one's own are given, and words of replies.
+        self.secrets = tuple(secret for secret in secrets if keys.is_secret(secret))
 
     @abstractmethod
     async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
@@ -106,14 +124,21 @@ class Backend(ABC):
         Raises BackendError when it concerns all of them. Never asks twice.
         """
 
+    def ready(self) -> None:  # noqa: B027 (most backends have nothing to say)
+        """Raise BackendError for what is missing before anything is sent, such as a key. Contacts nobody."""
+
+    def pull(self, progress: Progress = SILENT) -> None:
+        """Fetch the model to where it runs. Raises SettingsError where there is nothing to fetch."""
+        raise SettingsError(
+            f"{self.spec} fetches nothing", code="pull-unsupported", hint="--pull is for ollama:MODEL"
+        )
+
     async def aclose(self) -> None:  # noqa: B027 (most backends hold nothing open)
         """Let go of what belongs to the event loop; a later reply() opens it again."""
 
     def redact(self, text: str) -> str:
         """text without this backend's secrets, and without what looks like one: servers quote keys back."""
-        for secret in self.secrets:
-            text = text.replace(secret, "[key]")
-        return _LIKE_A_KEY.sub("[key]", text)
+        return keys.hide(text, self.secrets)
 
 
 class Server(Backend):
@@ -195,6 +220,12 @@ def open_backend(spec: str, settings: Settings, base: Path, *, key: str) -> Back
     backend = module.make(model.strip(), own, base)
     assert isinstance(backend, Backend), f"make() of backend {room!r} must give a Backend"
     return backend
+
+
+def labels_of(n: int) -> tuple[str, ...]:
+    """What stands before each of n options in a prompt, and is answered: A-Z, then a-z; numbers beyond 52."""
+    letters = string.ascii_uppercase + string.ascii_lowercase
+    return tuple(letters[:n]) if n <= len(letters) else tuple(str(i) for i in range(1, n + 1))
 
 
 def jpegs(request: Request, max_pixels: int) -> list[bytes]:

@@ -80,6 +80,20 @@ class Tables:
             raise
         self.db.conn.commit()
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a transaction is open."""
+        return bool(self.db.conn.in_transaction)
+
+    def begin(self) -> None:
+        """Begin a transaction that `commit` ends, or go on with the one that is open."""
+        if not self.db.conn.in_transaction:
+            self.db.conn.execute("begin immediate")
+
+    def commit(self) -> None:
+        """What was written since `begin` stands. Nothing happens where no transaction is open."""
+        self.db.conn.commit()
+
     def count(self, table: str, where: str = "1", params: Sequence[Any] = ()) -> int:
         return int(self.db[table].count_where(where, list(params)))
 

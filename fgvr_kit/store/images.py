@@ -56,6 +56,11 @@ class ImageTables(Tables):
             self.count("images", f"{_USED} and split = ?", [split]) if split else self.count("images", _USED)
         )
 
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Pixel hash -> width and height of the images in use."""
+        rows = self.db.execute("select sha256, width, height from images where set_aside is null")
+        return {sha256: (width, height) for sha256, width, height in rows}
+
     def digest_images(self, columns: Sequence[str]) -> str:
         """16 hex digits of these columns of the images in use: for fingerprints."""
         return self.digest("images", columns, _USED)
@@ -93,7 +98,11 @@ class ImageTables(Tables):
             self.db["scans"].delete_where()
             self.db["skipped"].delete_where()
             self.db["skipped"].insert_all(
-                ({"path": s.path, "reason": s.reason} for s in skipped), replace=True
+                (
+                    {"path": s.path, "reason": s.reason, "code": s.code, "class": s.class_name}
+                    for s in skipped
+                ),
+                replace=True,
             )
         return len(gone)
 
@@ -140,7 +149,10 @@ class ImageTables(Tables):
         return [_thawed(json.loads(text)) for (text,) in rows]
 
     def skipped(self) -> list[Skipped]:
-        return [Skipped(*row) for row in self.db.execute("select path, reason from skipped order by path")]
+        rows = self.db.execute(
+            "select path, reason, coalesce(code, ''), coalesce(class, '') from skipped order by path"
+        )
+        return [Skipped(*row) for row in rows]
 
     # --- what was decided about pictures, also while they are away -------------------------------------------
 

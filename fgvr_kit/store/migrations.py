@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from sqlite_utils import Database, Migrations
 
 migrations = Migrations("fgvr_kit")
@@ -170,3 +173,93 @@ def m002_what_files_tell(db: Database) -> None:
         not_null={"kind", "severity", "message"},
     )
     db["findings"].create_index(["path"])
+
+
+@migrations()
+def m003_what_was_asked_once(db: Database) -> None:
+    # prompts: what was sent, once for all the images it was sent with. sampling: settings of the call, as JSON.
+    db["prompts"].create(
+        {
+            "id": int,
+            "hash": str,
+            "name": str,
+            "template_hash": str,
+            "system": str,
+            "text": str,
+            "sampling": str,
+        },
+        pk="id",
+        not_null={"hash", "text"},
+    )
+    db["prompts"].create_index(["hash"], unique=True)
+    replies = db["replies"]
+    # max_tokens: a cut-off reply is asked again when more are allowed. calls: 2 after a repair turn; rejected:
+    # what was said before it. sample: which of several replies to one question. scores: probability of each
+    # option, as JSON. cost: USD, null where nobody knows.
+    for name in ("prompt_id", "max_tokens", "calls", "sample"):
+        replies.add_column(name, int)
+    for name in ("rejected", "scores"):
+        replies.add_column(name, str)
+    replies.add_column("cost", float)
+    db.conn.create_function("prompt_hash", 5, prompt_hash, deterministic=True)
+    columns = "prompt_name, template_hash, system, prompt, sampling"
+    db.execute(
+        "insert or ignore into prompts (hash, name, template_hash, system, text, sampling)"
+        f" select prompt_hash({columns}), {columns} from replies order by id"
+    )
+    db.execute(
+        "update replies set calls = 1, sample = 0, max_tokens = sampling ->> 'max_tokens',"
+        f" prompt_id = (select id from prompts where hash = prompt_hash({columns}))"
+    )
+    replies.transform(drop=set(columns.split(", ")))
+    db.create_view(
+        "replies_with_prompts",
+        "select r.*, p.name as prompt_name, p.template_hash, p.system, p.text as prompt, p.sampling"
+        " from replies r join prompts p on p.id = r.prompt_id",
+    )
+    # failures: requests that got no reply; gone as soon as they get one.
+    db["failures"].create(
+        {
+            "key": str,
+            "backend": str,
+            "purpose": str,
+            "subject": str,
+            "attribute": str,
+            "code": str,
+            "message": str,
+            "why": str,
+            "hint": str,
+            "created": str,
+        },
+        pk="key",
+    )
+    # corrections: what people say about a picture, whatever a model said or will say.
+    db["corrections"].create(
+        {"sha256": str, "attribute": str, "value": str, "author": str, "created": str},
+        pk=("sha256", "attribute"),
+    )
+    # source: "model", "options" or "human". confidence: 0..1. machine: what stood there before a person came.
+    db["answers"].add_column("source", str)
+    db["answers"].add_column("machine", str)
+    db["answers"].add_column("confidence", float)
+    # batches: what was handed to a provider's batch service, and is to be collected. keys: of the replies wanted.
+    db["batches"].create(
+        {
+            "id": str,
+            "backend": str,
+            "step": str,
+            "state": str,
+            "keys": str,
+            "created": str,
+            "collected": str,
+        },
+        pk="id",
+    )
+    # skipped: code of the reason, and the class of the image that it should have been; '' where nobody knows.
+    db["skipped"].add_column("code", str)
+    db["skipped"].add_column("class", str)
+
+
+def prompt_hash(*parts: str | None) -> str:
+    """32 hex digits over name, template_hash, system, text and sampling of table `prompts`."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -3,34 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from fgvr_kit.store.database import Tables, chunks
-from fgvr_kit.types import Answer, Description
+from fgvr_kit.store.migrations import prompt_hash
+from fgvr_kit.types import Answer, Description, Outcome
+
+_COLUMNS = (
+    "key", "backend", "model", "purpose", "subject", "attribute", "prompt_id", "images", "text", "outcome",
+    "finish_reason", "input_tokens", "output_tokens", "seconds", "cost", "max_tokens", "calls", "rejected",
+    "sample", "scores", "note", "created",
+)  # fmt: skip
+_PUT = (
+    f"insert into replies ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"
+    f" on conflict (key) do update set {', '.join(f'{c} = excluded.{c}' for c in _COLUMNS[1:])}"
+)
+_OF_PROMPTS = ("prompt_name", "template_hash", "system", "prompt", "sampling")
+_DEFAULTS: dict[str, Any] = {"calls": 1, "sample": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Of a stored reply, what decides whether it has to be asked for again, and its note."""
+
+    outcome: Outcome
+    max_tokens: int | None
+    calls: int
+    note: str | None
 
 
 class ReplyTables(Tables):
     def replies(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Rows of table `replies` by their key, for those that are there."""
+        """Rows of view `replies_with_prompts` by their key, for those that are there."""
         found: dict[str, dict[str, Any]] = {}
         for chunk in chunks(keys):
             marks = ",".join("?" * len(chunk))
-            found |= {row["key"]: row for row in self.db["replies"].rows_where(f"key in ({marks})", chunk)}
+            rows = self.db["replies_with_prompts"].rows_where(f"key in ({marks})", chunk)
+            found |= {row["key"]: row for row in rows}
         return found
 
+    def standing(self, keys: Sequence[str]) -> dict[str, Standing]:
+        """key -> how its reply stands, for those that are there."""
+        found: dict[str, Standing] = {}
+        for chunk in chunks(keys):
+            marks = ",".join("?" * len(chunk))
+            rows = self.db.execute(
+                f"select key, outcome, max_tokens, calls, note from replies where key in ({marks})", chunk
+            )
+            found |= {key: Standing(*rest) for key, *rest in rows}
+        return found
+
+    def models_of(self, backend: str, purpose: str) -> dict[str, int]:
+        """Model as the server named it -> replies it gave, the first one first."""
+        rows = self.db.execute(
+            "select model, count(*) from replies where backend = ? and purpose = ? group by model"
+            " order by min(id)",
+            [backend, purpose],
+        )
+        return dict(rows.fetchall())
+
     def all_replies(self) -> Iterator[dict[str, Any]]:
-        yield from self.db["replies"].rows_where(order_by="id")
+        yield from self.db["replies_with_prompts"].rows_where(order_by="id")
 
     def put_replies(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Insert replies in one transaction; a reply whose key is there is replaced (asked again on request)."""
+        """Insert replies in one transaction; a reply whose key is there is replaced and keeps its id.
+
+        A row is one of view `replies_with_prompts`, without `id` and `created`. What is answered now is no
+        failure any more.
+        """
+        created = datetime.now(UTC).isoformat(timespec="seconds")
         with self.transaction():
             for row in rows:
-                old = self.db.execute("select id from replies where key = ?", [row["key"]]).fetchone()
-                now = {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-                self.db["replies"].upsert({**row, **now, "id": old[0]}, pk="id") if old else (
-                    self.db["replies"].insert({**row, **now})
-                )
+                full = _DEFAULTS | row | {"created": created, "prompt_id": self._prompt_id(row)}
+                self.db.conn.execute(_PUT, [full.get(column) for column in _COLUMNS])
+                self.db.conn.execute("delete from failures where key = ?", [row["key"]])
+
+    def _prompt_id(self, row: dict[str, Any]) -> int:
+        """The row of table `prompts` for what was sent; made when it is not there."""
+        parts = [row.get(name) for name in _OF_PROMPTS]
+        hashed = prompt_hash(*parts)
+        found = self.db.conn.execute("select id from prompts where hash = ?", [hashed]).fetchone()
+        if found is None:
+            insert = (
+                "insert into prompts (hash, name, template_hash, system, text, sampling)"
+                " values (?, ?, ?, ?, ?, ?) returning id"
+            )
+            found = self.db.conn.execute(insert, [hashed, *parts]).fetchone()
+        return int(found[0])
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Requests that got no reply, oldest first."""
+        return list(self.db["failures"].rows_where(order_by="created, rowid"))
+
+    def put_failures(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write down requests that got no reply, by their key."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        with self.transaction():
+            self.db["failures"].upsert_all(({**row, "created": created} for row in rows), pk="key")
 
     def answers(self) -> dict[int, dict[str, str]]:
         """image id -> attribute -> value."""
@@ -41,14 +112,62 @@ class ReplyTables(Tables):
             found.setdefault(image_id, {})[attribute] = value
         return found
 
-    def put_answers(self, answers: Sequence[Answer]) -> None:
-        """Make table `answers` hold just these."""
+    def put_answers(self, answers: Iterable[Answer]) -> int:
+        """Make table `answers` hold just these; returns how many. They may come as they are made."""
+        insert = (
+            "insert into answers (image_id, attribute, value, reply_id, source, machine, confidence)"
+            " values (?, ?, ?, ?, ?, ?, ?)"
+        )
         with self.transaction():
             self.db["answers"].delete_where()
-            self.db["answers"].insert_all(
-                {"image_id": a.image_id, "attribute": a.attribute, "value": a.value, "reply_id": a.reply_id}
+            rows = (
+                (a.image_id, a.attribute, a.value, a.reply_id, a.source, a.machine, a.confidence)
                 for a in answers
             )
+            return int(self.db.conn.executemany(insert, rows).rowcount)
+
+    def corrections(self) -> dict[tuple[str, str], str]:
+        """(pixel sha256, attribute) -> the value that a person wrote."""
+        rows = self.db.execute("select sha256, attribute, value from corrections order by sha256, attribute")
+        return {(sha256, attribute): value for sha256, attribute, value in rows}
+
+    def put_correction(self, sha256: str, attribute: str, value: str | None, author: str = "") -> None:
+        """What a person says about a picture; None takes it back. Table `answers` follows at once."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        with self.transaction():
+            if value is None:
+                self.db.execute(
+                    "delete from corrections where sha256 = ? and attribute = ?", [sha256, attribute]
+                )
+            else:
+                row = {"sha256": sha256, "attribute": attribute, "value": value, "author": author,
+                       "created": created}  # fmt: skip
+                self.db["corrections"].upsert(row, pk=("sha256", "attribute"))
+            for (image_id,) in self.db.execute("select id from images where sha256 = ?", [sha256]).fetchall():
+                self._correct(image_id, attribute, value)
+
+    def _correct(self, image_id: int, attribute: str, value: str | None) -> None:
+        """Bring one answer in line with a correction; the machine's own value is kept beside it."""
+        found = self.db.execute(
+            "select value, source, machine, reply_id from answers where image_id = ? and attribute = ?",
+            [image_id, attribute],
+        ).fetchone()
+        said, source, machine, reply_id = found or (None, None, None, None)
+        machine = machine if source == "human" else said
+        if value is None and machine is None:
+            self.db.execute("delete from answers where image_id = ? and attribute = ?", [image_id, attribute])
+            return
+        self.db["answers"].upsert(
+            {
+                "image_id": image_id,
+                "attribute": attribute,
+                "value": machine if value is None else value,
+                "source": "model" if value is None else "human",
+                "machine": None if value is None else machine,
+                "reply_id": reply_id,
+            },
+            pk=("image_id", "attribute"),
+        )
 
     def notes_of_answers(self) -> list[str]:
         """The distinct notes of the replies that table `answers` rests on ("untrained toy model")."""

@@ -9,15 +9,20 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from fgvr_kit.store.batches import BatchTables
+from fgvr_kit.store.chains import ChainTables
 from fgvr_kit.store.findings import FindingTables
 from fgvr_kit.store.images import ImageTables
 from fgvr_kit.store.mined import MinedTables
 from fgvr_kit.store.replies import ReplyTables
 from fgvr_kit.store.runs import RunTables
+from fgvr_kit.store.sent import SentTables
 from fgvr_kit.types import Summary
 
 
-class Store(ImageTables, FindingTables, ReplyTables, MinedTables, RunTables):
+class Store(
+    ImageTables, FindingTables, ReplyTables, BatchTables, MinedTables, RunTables, SentTables, ChainTables
+):
     """The database of a workspace. Use as a context manager, or call close()."""
 
     def finish(self, step: str, fingerprint: str, summary: Summary) -> None:

@@ -9,7 +9,7 @@ from sqlite_utils import Database, Migrations
 
 from fgvr_kit.errors import StoreError
 from fgvr_kit.store import Store
-from fgvr_kit.store.migrations import m001_first_tables
+from fgvr_kit.store.migrations import m001_first_tables, migrations
 from fgvr_kit.types import (
     Answer,
     Description,
@@ -55,7 +55,7 @@ def reply(key: str, text: str = "red", **more: object) -> dict[str, object]:
 
 
 def test_what_is_written_is_there_after_closing(store: Store) -> None:
-    store.put_images([scanned("bee/1"), scanned("wasp/1")], [Skipped("x", "broken")])
+    store.put_images([scanned("bee/1"), scanned("wasp/1")], [Skipped("x", "broken", "image-unreadable", "bee")])
     store.put_replies([reply("k")])
     store.put_answers([Answer(1, "colour", "red", 1)])
     store.put_descriptions([Description(1, "A red bee.", "template")])
@@ -70,7 +70,8 @@ def test_what_is_written_is_there_after_closing(store: Store) -> None:
 
     again = Store(store.path)
     assert again.scanned() == [scanned("bee/1"), scanned("wasp/1")]
-    assert again.skipped() == [Skipped("x", "broken")]
+    [left_out] = again.skipped()
+    assert (left_out.reason, left_out.code, left_out.class_name) == ("broken", "image-unreadable", "bee")
     assert again.replies(["k"])["k"]["text"] == "red"
     assert again.answers() == {1: {"colour": "red"}}
     assert again.descriptions() == {1: "A red bee."}
@@ -277,7 +278,9 @@ EXPECTED_TABLES = {
     ],
     "splits": ["sha256", "split", "group_key", "drawn_by"],
     "findings": ["id", "kind", "severity", "message", "path", "other", "value", "why", "hint"],
-    "answers": ["image_id", "attribute", "value", "reply_id"],
+    "answers": ["image_id", "attribute", "value", "reply_id", "source", "machine", "confidence"],
+    "prompts": ["id", "hash", "name", "template_hash", "system", "text", "sampling"],
+    "corrections": ["sha256", "attribute", "value", "author", "created"],
     "descriptions": ["image_id", "text", "source", "reply_id"],
     "negatives": ["image_id", "rank", "negative_id", "class", "class_similarity", "image_similarity"],
     "options": ["image_id", "rank", "class", "similarity"],
@@ -289,3 +292,27 @@ EXPECTED_TABLES = {
 
 def test_the_tables_have_the_columns_that_queries_in_the_wild_rely_on(store: Store) -> None:
     assert {t: [c.name for c in store.db[t].columns] for t in EXPECTED_TABLES} == EXPECTED_TABLES
+
+
+def test_replies_of_the_first_tables_keep_their_prompts_and_ids(tmp_path: Path) -> None:
+    db = Database(tmp_path / "fgvr.db")
+    migrations.apply(db, stop_before="m003_what_was_asked_once")
+    old = {
+        **reply("k"),
+        "prompt_name": "p",
+        "template_hash": "h",
+        "system": "",
+        "sampling": '{"max_tokens": 9}',
+    }
+    db["replies"].insert_all([{**old, "key": key, "text": key} for key in "ab"])
+    db["replies"].insert({**old, "key": "c", "prompt": "another"})
+    db.close()
+    with Store(tmp_path / "fgvr.db") as store:
+        rows = list(store.all_replies())
+        assert [(r["id"], r["key"], r["prompt"], r["max_tokens"], r["calls"]) for r in rows] == [
+            (1, "a", "?", 9, 1), (2, "b", "?", 9, 1), (3, "c", "another", 9, 1),
+        ]  # fmt: skip
+        assert store.count("prompts") == 2
+        store.put_replies([{**rows[0], "text": "new"}])
+        assert next((r["id"], r["text"]) for r in store.all_replies()) == (1, "new")
+        assert store.count("prompts") == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fgvr_kit.backends import parse
+from fgvr_kit.asking import parse
 from fgvr_kit.backends.base import Request
 from fgvr_kit.prompts import Prompt
 from fgvr_kit.types import Attribute, Outcome
@@ -197,3 +197,38 @@ def test_a_reply_is_judged_and_kept_as_it_came(
         expected,
         text,
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("B", "dark red"), ("b.", "dark red"), ("(B) dark red", "dark red"), ("B: dark red", "dark red"),
+        ("Option C", "blue"), ("Dark red.", "dark red"), ("**blue**", "blue"), ('"Red"', "red"),
+        ("The wing is dark red", "dark red"), ("It is red.", "red"), ("not visible", "not visible"),
+        ("Answer: A", "red"), ("a blue one", "blue"), ("A blue one", "blue"),
+        ("red or blue", None), ("E", None), ("B. blue", None), ("green", None), ("", None), ("reddish", None),
+    ],
+)  # fmt: skip
+def test_an_option_is_named_by_its_letter_or_its_words(said: str, wanted: str | None) -> None:
+    assert parse.option(said, ["red", "dark red", "blue", "not visible"]) == wanted
+
+
+def test_labels_beyond_the_capitals_are_small_letters_and_then_numbers() -> None:
+    thirty, sixty = ([f"colour {i}" for i in range(n)] for n in (30, 60))
+    assert (parse.option("a", thirty), parse.option("A.", thirty)) == ("colour 26", "colour 0")
+    assert (parse.option("60", sixty), parse.option("1. colour 0", sixty)) == ("colour 59", "colour 0")
+
+
+@pytest.mark.parametrize(
+    ("said", "options"),
+    [
+        ('[{"name": "rim", "options": ["plain", " ribbed "]}]', ("plain", "ribbed")),
+        ('[{"name": "rim", "values": "plain; ribbed"}]', ("plain", "ribbed")),
+        ('[{"name": "rim", "choices": ["plain", null, 3, {"a": 1}]}]', ("plain", "3")),
+        ('[{"name": "rim", "options": []}]', ()),
+        ('[{"name": "rim", "options": "plain"}]', ("plain",)),
+    ],
+)
+def test_the_values_of_a_closed_attribute_are_read(said: str, options: tuple[str, ...]) -> None:
+    (attribute,) = parse.attribute_list(said)
+    assert (attribute.name, attribute.options) == ("rim", options)

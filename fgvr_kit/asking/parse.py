@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fgvr_kit.backends.base import Request
+from fgvr_kit.backends.base import Request, labels_of
 from fgvr_kit.types import Attribute, Outcome
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -26,7 +26,12 @@ _FENCE = re.compile(r"```[\w-]*\s*\n?(.*?)```", re.DOTALL)
 _LIST_KEYS = ("attributes", "attribute_list", "list", "items", "properties", "result")
 _NAME_KEYS = ("name", "attribute", "attribute_name", "key", "property")
 _QUESTION_KEYS = ("question", "description", "prompt", "text")
+_OPTION_KEYS = ("options", "values", "choices", "allowed_values", "possible_values")
+_SUPERCLASS_KEYS = ("superclass", "parent")
 _PAIR = re.compile(r'^\s*"[^"\n]+"\s*:', re.MULTILINE)  # where an object without braces begins
+_LETTERED = re.compile(
+    r"\(?(?:option\s+)?(?P<label>[A-Za-z]|\d{1,3})(?:[.):\]]+|$)\s*(?P<rest>.*)", re.IGNORECASE
+)
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):])\s+")
 
 
@@ -37,6 +42,8 @@ def judge(request: Request, text: str) -> tuple[Outcome, str]:
         return "invalid", text
     if is_refusal(said):
         return "refused", text
+    if request.options:
+        return ("ok" if option(said, request.options) else "invalid"), text
     if request.purpose == "discover":
         return _outcome(said, bool(attribute_list(said))), text
     if request.schema is not None:
@@ -79,6 +86,42 @@ def value(text: str) -> str:
     return line
 
 
+def option(text: str, options: Sequence[str]) -> str | None:
+    """The one of options that a reply names: by its letter ("B", "B. blue", "(b)"), or by its words."""
+    said = value(text).strip(" .:;!")
+    exact = {_key(each): each for each in options}
+    if found := exact.get(_key(said)):
+        return found
+    if lettered := _LETTERED.match(said):
+        rest = _key(lettered["rest"])
+        labelled = _by_label(options, lettered["label"])
+        if labelled and rest in ("", _key(labelled)):
+            return labelled
+        if rest in exact:  # the letter of one and the words of another
+            return None
+    words = _spaced(said)
+    named = [each for each in options if _spaced(each) in words]
+    # "dark red" names "red" too: what is a part of another named option does not count.
+    whole = [
+        each for each in named if not any(each != other and _key(each) in _key(other) for other in named)
+    ]
+    return whole[0] if len(whole) == 1 else None
+
+
+def _by_label(options: Sequence[str], label: str) -> str | None:
+    """The option that a label stands before; a small letter will do where only capitals were shown."""
+    by_label = dict(zip(labels_of(len(options)), options, strict=True))
+    return by_label.get(label) or by_label.get(label.upper())
+
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def _spaced(text: str) -> str:
+    """The words of a text, folded, with a space around each."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
+
+
 def json_object(text: str) -> dict[str, Any] | None:
     """The JSON object in a reply: as it stands, fenced, with text around it, or slightly broken."""
     return next((found for found in _candidates(text) if isinstance(found, dict) and found), None)
@@ -97,7 +140,7 @@ def answers(text: str, names: list[str]) -> dict[str, str]:
 def attribute_list(text: str) -> list[Attribute]:
     """Attributes as a model listed them: JSON or Python literals, strings or objects, or bullet lines.
 
-    Names are as written; a question that was not given is empty.
+    Names and options are as written; a question that was not given is empty.
     """
     text = plain(text)
     for found in _candidates(text):
@@ -169,7 +212,11 @@ def _attribute_of(item: Any) -> Attribute | None:
     question = next((lowered[key] for key in _QUESTION_KEYS if isinstance(lowered.get(key), str)), "")
     if name is None and len(item) == 1:  # {"wing colour": "What colour is the wing?"}
         name, question = next(iter((str(k), str(v)) for k, v in item.items()))
-    return Attribute(name.strip(), question.strip()) if name and name.strip() else None
+    options = next((lowered[key] for key in _OPTION_KEYS if lowered.get(key)), ())
+    superclass = next((lowered[key] for key in _SUPERCLASS_KEYS if isinstance(lowered.get(key), str)), "")
+    if not name or not name.strip():
+        return None
+    return Attribute(name.strip(), question.strip(), values_in(options), superclass.strip())
 
 
 def _attribute_of_line(line: str) -> Attribute | None:
@@ -177,6 +224,14 @@ def _attribute_of_line(line: str) -> Attribute | None:
     name, _, question = line.strip().strip("*_`\"',").partition(":")
     name, question = name.strip("*_`\"' "), question.strip("*_`\"' ")
     return Attribute(name, question) if name else None
+
+
+def values_in(said: Any) -> tuple[str, ...]:
+    """The values of a closed list: a JSON list, or a text with ";" or "|" between them."""
+    items = (
+        re.split(r"[;|]", said) if isinstance(said, str) else said if isinstance(said, list | tuple) else ()
+    )
+    return tuple(text for item in items if (text := _flat(item)))
 
 
 def _key(name: str) -> str:
