@@ -5,64 +5,77 @@ The SDK's own retries are off: the engine waits, for all requests under way at o
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import json
 import os
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from fgvr_kit.backends.base import CONNECT, Request, Response, Server, jpegs, shown_host
-from fgvr_kit.errors import BackendError, BackendRefused, RequestRejected, SettingsError
+from fgvr_kit import keys
+from fgvr_kit.backends import openai_faults as faults
+from fgvr_kit.backends.base import CONNECT, FinishReason, Request, Response, Server, shown_host
+from fgvr_kit.backends.openai_manners import Manners
+from fgvr_kit.backends.wire import chosen, is_address, letter_scores
+from fgvr_kit.errors import BackendRefused, SettingsError
 from fgvr_kit.settings import Section
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _OPENAI = "https://api.openai.com/v1"
-_NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
-_UNSAFE = ("content_filter", "content_policy_violation")
-_GO_ON = "the same command goes on from here"
 
 
 class Settings(Section):
     base_url: str = ""
     """Address of the server, up to and with /v1; empty: $OPENAI_BASE_URL, or else OpenAI's own."""
     api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key. Keys never stand in this file."""
+    """Name of the variable that holds the key, in the environment or in .env beside this file. Keys never stand
+    in this file."""
     concurrency: int = Field(8, ge=1, le=256)
     """Requests under way at once."""
     timeout: float = Field(120.0, gt=0)
     """Seconds for one request."""
     structured: Literal["json_schema", "json_object", "none"] = "json_schema"
-    """How JSON is asked for; "none" leaves it to the words of the prompt."""
+    """How JSON is asked for; "none" leaves it to the words of the prompt. A server that refuses "json_schema"
+    is asked in simpler ways by itself."""
+    logprobs: bool = False
+    """Ask for probabilities where the answer is one of several letters (A, B, C, ...). Not every server and
+    model gives them."""
     max_pixels: int = Field(1536 * 1536, ge=56 * 56)
     """Larger photographs are shrunk to at most this many pixels before they are sent."""
+    detail: Literal["auto", "low", "high"] = "auto"
+    """How closely OpenAI's models look at an image: "low" is cheap, and blind to fine detail."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of every request, such as {reasoning_effort = "low"}."""
 
 
 def make(model: str, settings: Settings, base: Path) -> OpenAI:
-    """Raises SettingsError for an address that is none."""
+    """Raises SettingsError for an address that is none, or a key that is none."""
     url = settings.base_url or os.environ.get("OPENAI_BASE_URL", "") or _OPENAI
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_address(url):
         raise SettingsError(
             f"{url!r} is not the address of a server",
             code="backend-address",
             where="openai.base_url",
             hint='it begins with http:// or https:// and usually ends with /v1: "http://localhost:8000/v1"',
         )
-    return OpenAI(model, settings, url, os.environ.get(settings.api_key_env, "").strip())
+    key = keys.find(settings.api_key_env, base)
+    return OpenAI(model, settings, url, key.value if key else "")
 
 
 class OpenAI(Server):
+    """manners: how its server wants to be asked."""
+
     def __init__(self, model: str, settings: Settings, url: str, key: str) -> None:
+        conditions = {"server": shown_host(url), "max_pixels": settings.max_pixels,
+                      "structured": settings.structured, **settings.extra_body}  # fmt: skip
+        # What is left as it was does not count: replies from before there was such a setting stay.
+        conditions |= {"detail": settings.detail} if settings.detail != "auto" else {}
+        conditions |= {"logprobs": True} if settings.logprobs else {}
         super().__init__(
             f"openai:{model}",
             model,
@@ -70,179 +83,183 @@ class OpenAI(Server):
             timeout=settings.timeout,
             secrets=[key, urlsplit(url).password or ""],
             # The server counts: many of them call whatever they serve "default".
-            conditions={"server": shown_host(url), "max_pixels": settings.max_pixels,
-                        "structured": settings.structured, **settings.extra_body},
-        )  # fmt: skip
+            conditions=conditions,
+        )
         self.concurrency = settings.concurrency
-        self._settings = settings
-        self._url = url
-        self._key = key
-        self._is_openai = urlsplit(url).hostname == "api.openai.com"
-        # OpenAI's newer models know only the second word, other servers often only the first.
-        self._limit_word = "max_completion_tokens" if self._is_openai else "max_tokens"
-        self._sends_temperature = True
+        self.settings = settings
+        self.url = url
+        self.key = key
+        self.is_openai = urlsplit(url).hostname == "api.openai.com"
+        # OpenAI's newer models know only the first word, other servers often only the second.
+        word = "max_completion_tokens" if self.is_openai else "max_tokens"
+        self.manners = Manners(model, settings, word)
+        self._has_answered = False
         self._client: AsyncOpenAI | None = None
 
     async def answer(self, request: Request) -> Response:
-        import openai
+        try:
+            return self.read(await self._send(lambda: self.manners.body(request)), request)
+        except faults.Refused as error:
+            return self.refused(error.refusal)
+
+    async def chat(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = (), *,
+        max_tokens: int = 1024, temperature: float = 0.0,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The next message of a conversation; "tool_calls" in it name the tools to be called.
+
+        messages, tools, and what comes back: as OpenAI's API writes them. Raises BackendError; asks once.
+        """
+
+        def body() -> dict[str, Any]:
+            return self.manners.talk(messages, tools, max_tokens, temperature)
 
         try:
-            return self._response(await self._send(request))
-        except openai.APITimeoutError as error:  # is an APIConnectionError as well
-            is_silent = type(error.__cause__).__name__ == "ConnectTimeout"
-            raise (self._unreachable(error) if is_silent else self.late()) from None
-        except openai.APIConnectionError as error:
-            raise self._unreachable(error) from None  # the SDK's errors hold the request, and that the key
-        except openai.APIStatusError as error:
-            if error.code in _UNSAFE:
-                return Response(self.redact(_words(error)), self.model, "refused", None, None)
-            raise self._of_status(error) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError):
-            raise self._no_api() from None
+            async with asyncio.timeout(self.timeout):
+                message = self._choice(await self._send(body)).message
+        except TimeoutError:
+            raise self.late() from None
+        except faults.Refused as error:
+            return {"role": "assistant", "refusal": self.refused(error.refusal).text}
+        found: dict[str, Any] = message.to_dict()
+        return found
 
-    async def _send(self, request: Request) -> Any:
+    async def _send(self, body: Callable[[], dict[str, Any]]) -> Any:
         """One call; once more when the server refuses only how a parameter is called, or that it is set."""
         import openai
 
-        client = self._open()
-        body = self._body(request)
+        create = self._open().chat.completions.create
+        sent = body()
         while True:
             try:
-                return await client.chat.completions.create(**body)
-            except openai.BadRequestError as error:
-                if error.param == self._limit_word == "max_tokens":
-                    self._limit_word = "max_completion_tokens"
-                elif error.param == "temperature":  # reasoning models have their own
-                    self._sends_temperature = False
-                adapted = self._body(request)
-                if adapted.keys() == body.keys():
-                    raise
-                body = adapted
+                return await create(**sent)
+            except openai.APITimeoutError as error:  # is an APIConnectionError as well
+                is_silent = type(error.__cause__).__name__ == "ConnectTimeout"
+                raise (faults.unreachable(self, error) if is_silent else self.late()) from None
+            except openai.APIConnectionError as error:
+                # from None: the SDK's errors hold the request, and that the key
+                raise faults.unreachable(self, error) from None
+            except openai.APIStatusError as error:
+                refusal = faults.refusal_of(error)
+            except (json.JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError) as error:
+                raise self._garbled(getattr(error, "doc", "?")) from None
+            adapted = self._adapted(refusal, sent, body)
+            if adapted is None:
+                raise faults.Refused(refusal)
+            sent = adapted
+
+    def _adapted(
+        self, refusal: faults.Refusal, sent: dict[str, Any], body: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """The request as the server may take it; None when nothing is left to change."""
+        if refusal.blamed is None:
+            return None
+        if body() == sent:  # otherwise another request under way has learnt it already
+            self.manners.learn(refusal.blamed)
+        adapted = body()
+        return None if adapted == sent else adapted
 
     def _open(self) -> AsyncOpenAI:
         import openai
 
-        if not self._key and self._is_openai:
-            raise BackendRefused(
-                f"{self.spec} needs an API key, and ${self._settings.api_key_env} is not set",
-                code="backend-key-missing",
-                hint=f"export {self._settings.api_key_env}=..., or set [openai] base_url to another server",
-            )
+        self.need_key()
         if self._client is None:  # belongs to the event loop that it is made in
             # Servers of one's own want no key; the SDK does.
             self._client = openai.AsyncOpenAI(
-                base_url=self._url,
-                api_key=self._key or "none",
+                base_url=self.url,
+                api_key=self.key or "none",
                 max_retries=0,
                 timeout=openai.Timeout(self.timeout, connect=CONNECT),
             )
         return self._client
+
+    def ready(self) -> None:
+        self.need_key()
+
+    def need_key(self) -> None:
+        """Raises BackendRefused when there is no key and OpenAI itself is to be asked."""
+        name = self.settings.api_key_env
+        if not self.key and self.is_openai:
+            raise BackendRefused(
+                f"{self.spec} needs an API key, and ${name} is not set",
+                code="backend-key-missing",
+                hint=f"export {name}=... (or a line {name}=... in {keys.FILE_NAME}), "
+                "or set [openai] base_url to another server",
+            )
 
     async def aclose(self) -> None:
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"}}
-            for jpeg in jpegs(request, self._settings.max_pixels)
-        ]  # fmt: skip
-        content.append({"type": "text", "text": request.prompt.text})
-        system = [{"role": "system", "content": request.prompt.system}] if request.prompt.system else []
-        user = {"role": "user", "content": content if request.images else request.prompt.text}
-        body: dict[str, Any] = {
-            "model": self.model, "messages": [*system, user], self._limit_word: request.max_tokens,
-        }  # fmt: skip
-        if self._sends_temperature:
-            body["temperature"] = request.temperature
-        if request.schema is not None and self._settings.structured == "json_schema":
-            # "strict" is refused for a schema that leaves room for keys it does not name.
-            is_closed = request.schema.get("additionalProperties") is False
-            shape = {"name": request.purpose, "schema": request.schema, "strict": is_closed}
-            body["response_format"] = {"type": "json_schema", "json_schema": shape}
-        elif request.schema is not None and self._settings.structured == "json_object":
-            body["response_format"] = {"type": "json_object"}
-        if self._settings.extra_body:
-            body["extra_body"] = self._settings.extra_body
-        return body
+    # --- what comes back ------------------------------------------------------------------------------------
 
-    def _response(self, completion: Any) -> Response:
-        # A web page that was answered with 200 arrives as text.
-        if isinstance(completion, str) or getattr(completion, "choices", None) is None:
-            raise self._no_api()
-        if not completion.choices:
-            raise self.told(BackendError, "backend-failed", "sent a reply with nothing in it",
-                            hint=f"its log tells why; {_GO_ON}")  # fmt: skip
-        choice, usage = completion.choices[0], completion.usage
-        refusal = choice.message.refusal
-        is_refused = bool(refusal) or choice.finish_reason == "content_filter"
+    def read(self, completion: Any, request: Request | None) -> Response:
+        """What a completion of the SDK says. Raises BackendError when it says nothing.
+
+        request: what was asked, None when it is not known any more; its options are not looked for then.
+        """
+        choice = self._choice(completion)
+        refusal, usage = choice.message.refusal, completion.usage
+        finish: FinishReason = "length" if choice.finish_reason == "length" else "stop"
+        if refusal or choice.finish_reason == "content_filter":
+            finish = "refused"
+        text, scores = refusal or choice.message.content or "", None
+        if request is not None and request.options and finish != "refused" and request.schema is None:
+            text = chosen(text, request.options)
+            scores = (
+                letter_scores(request.options, text, _tokens(choice))
+                if self.manners.weighs(request)
+                else None
+            )
+        cached = usage.prompt_tokens_details if usage else None
         return Response(
-            text=refusal or choice.message.content or "",
+            text=text,
             model=completion.model or self.model,
-            finish_reason="refused"
-            if is_refused
-            else "length"
-            if choice.finish_reason == "length"
-            else "stop",
+            finish_reason=finish,
             input_tokens=usage.prompt_tokens if usage else None,
             output_tokens=usage.completion_tokens if usage else None,
-            note=None if self._sends_temperature else "temperature was left to the model",
+            note=self.manners.note(request),
+            scores=scores,
+            cached_tokens=getattr(cached, "cached_tokens", None),
         )
 
-    # --- what went wrong, in words --------------------------------------------------------------------------
+    def refused(self, refusal: faults.Refusal) -> Response:
+        """The reply that a refusal is, when it is about what was asked. Raises BackendError for any other."""
+        if refusal.is_unsafe:
+            return Response(self.redact(refusal.why), self.model, "refused", None, None)
+        raise faults.of_refusal(self, refusal, f"${self.settings.api_key_env}") from None
 
-    def _unreachable(self, error: Exception) -> BackendError:
-        cause = error.__cause__ or error
-        return self.told(
-            BackendError, "backend-unreachable", "cannot be reached", why=str(cause) or type(cause).__name__,
-            hint="is the server running, and is [openai] base_url right (it usually ends with /v1)?",
-        )  # fmt: skip
+    def _choice(self, completion: Any) -> Any:
+        from openai.types.chat import ChatCompletion
 
-    def _no_api(self) -> BackendError:
-        return self.told(
-            BackendRefused, "backend-not-an-api", "does not speak OpenAI's protocol: no reply in what it sent",
-            hint="check [openai] base_url: it usually ends with /v1",
-        )  # fmt: skip
+        if isinstance(completion, str):  # JSON under another name, or a web page that was answered with 200
+            try:
+                completion = ChatCompletion.construct(**json.loads(completion))
+            except (ValueError, TypeError):
+                raise self._garbled(completion) from None
+        error = getattr(completion, "error", None)
+        if isinstance(error, dict):  # OpenRouter: 200, and the status of whom it asked within
+            status = error.get("code")
+            status = status if isinstance(status, int) and 400 <= status < 600 else 500
+            raise faults.Refused(faults.refusal_in(status, {"error": error}))
+        choices = getattr(completion, "choices", None)
+        if not isinstance(choices, list):
+            raise self._garbled("?")
+        if not choices or getattr(choices[0], "message", None) is None:
+            raise faults.half_a_reply(self)
+        self._has_answered = True
+        return choices[0]
 
-    def _of_status(self, error: Any) -> BackendError:
-        status, why = error.status_code, _words(error)
-        if status == 402 or error.code in _NO_CREDIT:
-            return self.told(BackendRefused, "backend-quota", "has no credit left for this key", why=why,
-                             hint=f"add credit or wait for the new period; {_GO_ON}")  # fmt: skip
-        if status in (401, 403):
-            return self.told(BackendRefused, "backend-key", f"refused the key ({status})", why=why,
-                             hint=f"check ${self._settings.api_key_env}: may it use {self.model}?")  # fmt: skip
-        if status == 404:
-            return self.told(BackendRefused, "backend-model", f"does not know {self.model!r} (404)", why=why,
-                             hint="check its name, and [openai] base_url: it usually ends with /v1")  # fmt: skip
-        later = _retry_after(error.response.headers)
-        if status == 429:
-            return self.told(BackendError, "rate-limited", "says too many requests (429)", why=why,
-                             hint=f"a smaller [openai] concurrency; {_GO_ON}", retry_after=later)  # fmt: skip
-        if status in (408, 409) or status >= 500:
-            return self.told(BackendError, "backend-failed", f"failed ({status})", why=why,
-                             hint=f"its log tells why; {_GO_ON}", retry_after=later)  # fmt: skip
-        return self.told(RequestRejected, "request-rejected", f"rejected the request ({status})", why=why,
-                         hint='does it take images? [openai] structured = "none" sends no schema')  # fmt: skip
+    def _garbled(self, text: str) -> Exception:
+        """Half a reply passes; a page of something else does not, unless this server has answered before."""
+        is_begun = text.lstrip()[:1] in ("", "{")
+        return faults.half_a_reply(self) if is_begun or self._has_answered else faults.not_an_api(self)
 
 
-def _words(error: Any) -> str:
-    """The server's message; the SDK shows only OpenAI's own shape of it."""
-    body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("message") or body.get("detail") or error.response.text or error.message)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks us to wait, given as milliseconds, seconds or a date."""
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1000)
-        text = headers.get("retry-after")
-        if not text:
-            return None
-        if text.strip().replace(".", "", 1).isdigit():
-            return float(text)
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:  # neither: as if it had said nothing
-        return None
+def _tokens(choice: Any) -> list[tuple[str, list[tuple[str, float]]]]:
+    """Each token that was written, with the alternatives in its place; none where the server gives none."""
+    content = getattr(getattr(choice, "logprobs", None), "content", None) or []
+    return [
+        (told.token, [(other.token, other.logprob) for other in told.top_logprobs or []]) for told in content
+    ]

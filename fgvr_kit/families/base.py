@@ -7,7 +7,7 @@ patched copy. Importing this module imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,12 +17,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from fgvr_kit import toy
 from fgvr_kit.errors import ModelError
 from fgvr_kit.families import sequences, turns, weights
+from fgvr_kit.families.sequences import reading, writing
+from fgvr_kit.families.sequences.grammar import Vocabulary
+from fgvr_kit.families.sequences.reading import Reading, Sights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
 Quantize = Literal["auto", "nf4", "none"]
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +51,42 @@ class Family:
     processor_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """What the processor is loaded with, beyond its own settings."""
     notes: str = ""
+    by_parts: bool = True
+    """Whether the parts can be driven one by one. False for guests: stock transformers does all of it."""
+    sees: bool = True
+    """False for models that read words only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One user turn. images: RGB; they stand before the text."""
+    """One user turn. images: RGB; they stand before the text.
+
+    turns: (said, told) pairs that follow it.  schema: the answer is JSON of this schema.  among: it is one of
+    these words.  temperature: 0 is greedy; otherwise seed decides the sample.
+    """
 
     text: str
     images: tuple[Image, ...] = ()
     system: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    among: tuple[str, ...] = ()
+    temperature: float = 0.0
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """output_tokens counts the end token; "length": max_new_tokens came first."""
+    """output_tokens counts the end token; "length": max_new_tokens came first.
+
+    note: why a schema could not be enforced.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
     input_tokens: int
     output_tokens: int
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,7 @@ class Vlm:
         self.model = model
         self.processor = processor
         self.max_pixels = max_pixels
+        self.sights = Sights()
 
     @classmethod
     def load(
@@ -95,17 +120,21 @@ class Vlm:
         quantize: Quantize = "auto",
         max_pixels: int = 980 * 980,
         adapter: Path | None = None,
+        guests: bool = False,
     ) -> Vlm:
         """Open a checkpoint: a hub id, a folder, or "toy-vlm"; bf16 on CUDA, fp32 elsewhere.
 
         quantize: "nf4" stores the text model in 4 bit; "auto" does so on CUDA.
         max_pixels: larger images are shrunk to at most this many before the processor sees them.
         adapter: a folder written by save_adapter; it can be trained further.
+        guests: also open models of no known family, to answer only.
         Raises ModelError (not found, unknown family, adapter of another model), MissingExtra.
         """
         weights.let_go()
         place = str(toy.path_of(name)) if name in toy.NAMES else name
-        family, model, processor = weights.load(place, shown=name, device=device, quantize=quantize)
+        family, model, processor = weights.load(
+            place, shown=name, device=device, quantize=quantize, guests=guests
+        )
         note = toy.note_of(Path(place))
         vlm = cls(
             name=name, note=note, family=family, model=model, processor=processor, max_pixels=max_pixels
@@ -136,6 +165,22 @@ class Vlm:
         """The token that ends an answer."""
         return turns.end_of_turn(self.processor)
 
+    @property
+    def stop(self) -> set[int]:
+        """The tokens that end an answer."""
+        try:
+            end = self.end_of_turn
+        except ModelError:
+            if self.family.by_parts:
+                raise
+            end = str(self.tokenizer.eos_token)
+        return weights.stop_ids(self.base_model, self.tokenizer, end)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens as schemas are enforced with."""
+        return Vocabulary(self)
+
     @contextmanager
     def _answering(self) -> Iterator[None]:
         """No gradients and no dropout, whatever training set before; afterwards as it was."""
@@ -151,39 +196,29 @@ class Vlm:
 
     # --- answering ------------------------------------------------------------------------------------------
 
-    def generate(self, asks: Sequence[Ask], *, max_new_tokens: int) -> list[Generated]:
-        """The model's own words, greedy; asks with and without images may stand together."""
+    def read(self, asks: Sequence[Ask | Reading]) -> list[Reading]:
+        """Asks as token ids and image features. Images that stand there more than once are looked at once."""
+        with self._answering():
+            return reading.read(self, asks)
+
+    def generate(
+        self,
+        asks: Sequence[Ask | Reading],
+        *,
+        max_new_tokens: int | Sequence[int],
+        halt: Callable[[], bool] = _never,
+    ) -> list[Generated]:
+        """The model's own words; asks with and without images may stand together.
+
+        max_new_tokens: of all answers, or of each.  halt: asked at every token; True ends it all (Halted).
+        """
         if not asks:
             return []
-        asks, back = turns.seeing_first(asks)
-        prompts = [turns.prompt(self.processor, ask) for ask in asks]
-        inputs = turns.process(self.processor, prompts, asks, side="left", max_pixels=self.max_pixels)
-        stop = weights.stop_ids(self.base_model, self.tokenizer, self.end_of_turn)
+        limits = [max_new_tokens] * len(asks) if isinstance(max_new_tokens, int) else max_new_tokens
         with self._answering():
-            out = self.base_model.generate(
-                **self._on_device(inputs),
-                **weights.GREEDY,
-                max_new_tokens=max_new_tokens,
-                eos_token_id=sorted(stop),
-                pad_token_id=turns.pad_id(self.tokenizer),
-            )
-        width = inputs["input_ids"].shape[1]
-        n_read = inputs["attention_mask"].sum(dim=1).tolist()
-        rows = out[:, width:].tolist()
-        return [self._generated(rows[place], stop, int(n_read[place])) for place in back]
+            return writing.write(self, reading.read(self, asks), limits, halt)
 
-    def _generated(self, ids: list[int], stop: set[int], n_read: int) -> Generated:
-        end = next((place for place, token in enumerate(ids) if token in stop), None)
-        said = ids if end is None else ids[:end]
-        text = self.tokenizer.decode(said, skip_special_tokens=True).strip()
-        return Generated(
-            text=text,
-            finish_reason="length" if end is None else "stop",
-            input_tokens=n_read,
-            output_tokens=len(said) + (end is not None),
-        )
-
-    def choose(self, asks: Sequence[Ask], labels: Sequence[str]) -> Tensor:
+    def choose(self, asks: Sequence[Ask | Reading], labels: Sequence[str]) -> Tensor:
         """(N, K) float32 on the CPU: log-probability of each label as the answer; each row sums to one.
 
         One forward pass, nothing generated. Raises ModelError when a label is not one token of its own.
@@ -192,16 +227,11 @@ class Vlm:
 
         if not asks:
             return torch.zeros(0, len(labels))
-        asks, back = turns.seeing_first(asks)
-        prompts = [turns.prompt(self.processor, ask) for ask in asks]
-        ids = turns.label_ids(self.processor, asks[0], labels, self.end_of_turn)
-        inputs = turns.process(self.processor, prompts, asks, side="right", max_pixels=self.max_pixels)
-        last = inputs["attention_mask"].sum(dim=1) - 1
         with self._answering():
-            hidden = self.hidden_states(inputs, self.image_features(inputs))  # (N, T, H)
-            rows = hidden[torch.arange(len(asks)), last.to(hidden.device)]
-            logits = self.logits(rows)[:, ids]  # (N, K)
-        return logits.float().log_softmax(dim=-1).cpu()[back]
+            readings = reading.read(self, asks)
+            ids = turns.label_ids(self.processor, readings[0].ask, labels, self.end_of_turn)
+            logits = writing.weigh(self, readings, ids)
+        return logits.float().log_softmax(dim=-1).cpu()
 
     def encode(self, asks: Sequence[Ask], answers: Sequence[str]) -> Encoded:
         """Turns with their answers, right-padded, for training.

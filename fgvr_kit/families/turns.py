@@ -15,18 +15,26 @@ if TYPE_CHECKING:
 def prompt(processor: Any, ask: Ask) -> str:
     """The user turn as text, up to where the answer begins. Raises ModelError without a chat template."""
     image_token = getattr(processor, "image_token", "<image>")
-    if image_token in ask.text or image_token in ask.system:
+    if any(image_token in text for text in (ask.text, ask.system)):
         raise ModelError(
             f"a prompt holds {image_token!r}, which this model reads as an image",
             code="image-token-in-prompt",
             hint="take it out of the prompt; images are placed by the tool",
         )
-    return _render(processor, _messages(ask), open_answer=True)
+    return _render(processor, _messages(processor, ask), open_answer=True)
+
+
+def words(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of prompts, each image still one image token."""
+    if not texts:
+        return []
+    wants = _wants_start(tokenizer, texts[0])
+    return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=wants)["input_ids"]]
 
 
 def plain(tokenizer: Any, text: str) -> str:
     """text without the tokenizer's special tokens: a description that a model wrote may hold "<image>"."""
-    for token in tokenizer.all_special_tokens:
+    for token in dict.fromkeys([*tokenizer.all_special_tokens, *_special(tokenizer)]):
         text = text.replace(token, " ")
     return text
 
@@ -45,8 +53,7 @@ def end_of_turn(processor: Any) -> str:
     tokenizer = processor.tokenizer
     ask = Ask("question")
     _, tail = _said(processor, ask, "answer", prompt(processor, ask))
-    special = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    found = [token for token in special if tail.strip().startswith(token)]
+    found = [token for token in _special(tokenizer) if tail.strip().startswith(token)]
     return max(found, key=len) if found else str(tokenizer.eos_token)
 
 
@@ -105,20 +112,28 @@ def pad_id(tokenizer: Any) -> int:
     return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
 
-def _messages(ask: Ask) -> list[dict[str, Any]]:
+def _messages(processor: Any, ask: Ask) -> list[dict[str, Any]]:
     user: list[dict[str, Any]] = [{"type": "image"} for _ in ask.images]
     if ask.text or not user:
-        user.append({"type": "text", "text": ask.text})
+        user.append(_text(ask.text))
     messages = [{"role": "user", "content": user}]
     if ask.system:
-        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": ask.system}]})
+        messages.insert(0, {"role": "system", "content": [_text(ask.system)]})
+    for turn in ask.turns:  # a model's words may hold "<image>", and who answers may quote them
+        said, told = (plain(processor.tokenizer, text) for text in turn)
+        messages.append({"role": "assistant", "content": [_text(said)]})
+        messages.append({"role": "user", "content": [_text(told)]})
     return messages
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
 
 
 def _said(processor: Any, ask: Ask, answer: str, start: str) -> tuple[str, str]:
     """What the template writes for the answer, and what it writes behind it."""
     turn = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    full = _render(processor, [*_messages(ask), turn], open_answer=False)
+    full = _render(processor, [*_messages(processor, ask), turn], open_answer=False)
     if not full.startswith(start):
         raise _template_error("it writes the prompt differently once an answer follows")
     rest = full[len(start) :]
@@ -132,7 +147,22 @@ def _said(processor: Any, ask: Ask, answer: str, start: str) -> tuple[str, str]:
 def _render(processor: Any, messages: list[dict[str, Any]], *, open_answer: bool) -> str:
     if not getattr(processor, "chat_template", None):
         raise _template_error("it has none")
-    return str(processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_answer))
+    from jinja2 import TemplateError
+
+    try:
+        return str(processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_answer))
+    except TemplateError as error:  # some know no system (Gemma 1): its words go before the user's
+        if messages[0]["role"] != "system":
+            raise _template_error(str(error)) from error
+        system, user, *rest = messages
+        parts = [*(p for p in user["content"] if p["type"] == "image"), *system["content"], _text("\n\n"),
+                 *(p for p in user["content"] if p["type"] != "image")]  # fmt: skip
+        return _render(processor, [{"role": "user", "content": parts}, *rest], open_answer=open_answer)
+
+
+def _special(tokenizer: Any) -> list[str]:
+    """Also those that `all_special_tokens` of transformers 5 leaves out: "<image>" of a processor."""
+    return [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from fgvr_kit.backends import engine
+from fgvr_kit.asking import run
 from fgvr_kit.store import Store
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(run, "FIRST_WAIT", 0.005)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from PIL import Image
 
 from fgvr_kit import plugins, toy
-from fgvr_kit.backends.base import Backend, Request
+from fgvr_kit.backends.base import Backend, Request, Response
+from fgvr_kit.backends.clip import ClipBackend
 from fgvr_kit.dataset.images import pixel_sha256
-from fgvr_kit.types import ImageRef
+from fgvr_kit.types import NOT_VISIBLE, ImageRef
 from tests.backends.contract import SCHEMA, SECRET, Case, Contract, opened, question, say
 from tests.backends.servers import FakeServer, Raw, Say, Wire
 
@@ -162,6 +164,59 @@ class ReplayCase(Case):
         return opened("replay:nowhere.jsonl", self.folder)
 
 
+class ClipCase(Case):
+    """The untrained toy CLIP: it weighs options about a picture, and always in the same way."""
+
+    OPTIONS = ("brown", "green", NOT_VISIBLE)
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(folder)
+        self._n_calls = 0
+        self._monkeypatch = monkeypatch
+        picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+        picture.save(folder / "any.png")
+        self._ref = ImageRef(folder / "any.png", pixel_sha256(picture))
+
+    def fit(self, request: Request) -> Request:
+        return replace(request, options=self.OPTIONS, images=request.images or (self._ref,))
+
+    def saying(self, pairs: Sequence[tuple[Request, str]]) -> Backend:
+        backend = opened("clip:toy-clip", self.folder, clip={"device": "cpu"})
+        reply = backend.reply
+
+        async def counted(requests: Sequence[Request]) -> Any:
+            self._n_calls += 1
+            return await reply(requests)
+
+        self._monkeypatch.setattr(backend, "reply", counted)
+        return backend
+
+    def expected(self, request: Request, text: str) -> str:
+        return say(self.saying([]), request)[0].text
+
+    def n_calls(self) -> int:
+        return self._n_calls
+
+    def check_upright(self, turned: Request, upright: Request) -> None:
+        Image.new("RGB", Image.open(upright.images[0].path).size).save(self.folder / "black.png")
+        black = ImageRef(self.folder / "black.png", pixel_sha256(Image.open(self.folder / "black.png")))
+        seen = say(self.saying([]), turned, upright, replace(upright, images=(black,)))
+        assert seen[0] == seen[1]
+        assert seen[0].scores != seen[2].scores
+
+    def cut_off(self) -> None:
+        return None
+
+    def silent(self, request: Request, monkeypatch: pytest.MonkeyPatch) -> Backend:
+        monkeypatch.setattr(
+            ClipBackend, "_weighed", lambda self, *_: Response(" ", self.model, "stop", None, None)
+        )
+        return self.saying([])
+
+    def nobody(self) -> Backend:
+        return opened("clip:nowhere", self.folder)
+
+
 Made = Callable[[Path, pytest.MonkeyPatch, ExitStack], Case]
 
 
@@ -170,6 +225,7 @@ def _server(wire: Wire) -> Made:
 
 
 CASES: dict[str, Made] = {
+    "clip": lambda folder, monkeypatch, _: ClipCase(folder, monkeypatch),
     "ollama": _server("ollama"),
     "openai": _server("openai"),
     "replay": lambda folder, monkeypatch, _: ReplayCase(folder, monkeypatch),
@@ -182,6 +238,8 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     assert request.param in CASES, f"the backend {request.param!r} has no case in {Path(__file__).name}"
     if request.param == "transformers":
         request.getfixturevalue("toy_vlm_path")
+    if request.param == "clip":
+        request.getfixturevalue("toy_clip_model")
     with ExitStack() as stack:
         yield CASES[request.param](tmp_path, monkeypatch, stack)
 

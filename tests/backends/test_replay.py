@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from fgvr_kit.asking.engine import ask
 from fgvr_kit.backends.base import Backend
-from fgvr_kit.backends.engine import ask
 from fgvr_kit.backends.replay import export_replies, prompt_sha256
 from fgvr_kit.errors import RequestRejected, SettingsError, UsageError
 from fgvr_kit.store import Store
+from tests.asking.scripted import Scripted, said
 from tests.backends.contract import SCHEMA, opened, prompt, question, say
-from tests.backends.test_engine import Scripted, said
 
 IMAGE = "5" * 64  # the subject of question()
 HASH = prompt_sha256("", "Question 1?")

@@ -18,6 +18,6 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
     def checkpoint(model_type: str) -> Path:
         folder = root / model_type
-        return folder if folder.is_dir() else tiny.BUILDERS[model_type](folder)
+        return folder if folder.is_dir() else (tiny.BUILDERS | tiny.GUESTS)[model_type](folder)
 
     return checkpoint

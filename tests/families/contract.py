@@ -6,14 +6,20 @@ Photographs are noise: a flat colour looks alike to a random vision tower.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from fgvr_kit.families import turns
 from fgvr_kit.families.base import Ask, Vlm
+from fgvr_kit.families.sequences import prefix
+from fgvr_kit.families.sequences.reading import Sights
 
 LETTERS = ["A", "B", "C", "D"]
 QUESTION = "Which of these choices is shown in the image?\nA. one\nB. two\nC. three\nD. four"
@@ -29,7 +35,30 @@ ASKS = [
     Ask("What colour is the wing, and what shape has the tip?", (photo(2, 90, 60),), system="Be brief."),
     Ask("Describe it.", (photo(3, 60, 120),)),
 ]
+_WORDS = ("What colour?", "What shape has the tip of the wing?", "A?", "Describe it in five sentences.")
+QUESTIONS = [
+    *(Ask(text, (photo(1),)) for text in _WORDS),
+    *(Ask(text, (photo(2, 90, 60),), system="Be brief.") for text in _WORDS),
+    Ask("Which one?", (photo(1), photo(3, 60, 120))),
+    Ask("And which\ncolours?", (photo(1), photo(3, 60, 120))),
+    Ask("And which else?", (photo(1),), turns=(("The first", "Are you sure?"),)),
+]
+"""Eleven questions about three sights."""
 ANSWERS = ["B", "The wing is brown and the tip is pointed.", "Small, with dark spots"]
+
+
+def count_looks(vlm: Vlm, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each forward pass of the vision tower."""
+    looks: list[int] = []
+    look = vlm.base_model.get_image_features
+
+    @wraps(look)  # its parameters are looked at
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        looks.append(1)
+        return look(*args, **kwargs)
+
+    monkeypatch.setattr(vlm.base_model, "get_image_features", counted)
+    return looks
 
 
 class Contract:
@@ -86,6 +115,42 @@ class Contract:
         torch.testing.assert_close(
             vlm.choose([ASKS[0]], LETTERS)[0], logits.log_softmax(-1), atol=1e-4, rtol=1e-4
         )
+
+    # --- one look an image ----------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("worth", [1, 10**9], ids=["one beginning", "whole prompts"])
+    def test_questions_about_one_image_cost_one_look_and_are_answered_the_same(
+        self, vlm: Vlm, monkeypatch: pytest.MonkeyPatch, worth: int
+    ) -> None:
+        alone = [vlm.generate([ask], max_new_tokens=6)[0] for ask in QUESTIONS]
+        scores = torch.cat([vlm.choose([ask], LETTERS) for ask in QUESTIONS])
+        assert len({said.text for said in alone}) > 6  # untrained, and yet it does not say the same to all
+        looks = count_looks(vlm, monkeypatch)
+        monkeypatch.setattr(prefix, "WORTH", worth)
+        assert (prefix.shared(vlm, vlm.read(QUESTIONS), "left") is not None) == (worth == 1)
+        assert len(looks) == 1
+        assert vlm.generate(QUESTIONS, max_new_tokens=6) == alone
+        assert len(looks) == 2
+        torch.testing.assert_close(vlm.choose(QUESTIONS, LETTERS), scores, atol=1e-5, rtol=1e-4)
+
+    def test_a_question_about_a_seen_image_reads_as_the_processor_writes_it(self, vlm: Vlm) -> None:
+        together = vlm.read(QUESTIONS)
+        for ask, one in zip(QUESTIONS, together, strict=True):
+            own = turns.process(vlm.processor, [one.prompt], [ask], side="left", max_pixels=vlm.max_pixels)
+            assert list(one.ids) == own["input_ids"][0].tolist()
+
+    def test_images_seen_before_are_not_looked_at_again(
+        self, vlm: Vlm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = vlm.generate(QUESTIONS[:6], max_new_tokens=6)
+        monkeypatch.setattr(vlm, "sights", Sights(2**20))
+        looks = count_looks(vlm, monkeypatch)
+        assert vlm.generate(QUESTIONS[:2], max_new_tokens=6) == plain[:2]
+        copies = [replace(ask, images=tuple(image.copy() for image in ask.images)) for ask in QUESTIONS[:6]]
+        assert vlm.generate(copies[2:4], max_new_tokens=6) == plain[2:4]
+        assert len(looks) == 1
+        assert vlm.generate(copies, max_new_tokens=6) == plain  # two of another image among them
+        assert len(looks) == 2
 
     # --- training batches -----------------------------------------------------------------------------------
 

@@ -124,3 +124,10 @@ def test_max_pixels_reaches_the_processor() -> None:
     small = Vlm.load("toy-vlm", device="cpu", max_pixels=56 * 56)
     inputs = small.encode([Ask("What?", (Image.new("RGB", (150, 150)),))], ["A"]).inputs
     assert tuple(inputs["pixel_values"].shape[-2:]) == (56, 56)
+
+
+def test_words_of_a_model_lose_what_is_no_word(vlm: Vlm) -> None:
+    """A reply or a description may hold what stands for an image, or what ends a turn."""
+    assert turns.plain(vlm.tokenizer, "a <image> of</s> it<end_of_utterance>").split() == ["a", "of", "it"]
+    ask = Ask("What?", turns=(("<image>", "No <image>, please."),))
+    assert turns.prompt(vlm.processor, ask).count("<image>") == 0

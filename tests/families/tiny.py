@@ -166,6 +166,45 @@ def _qwen(
     return _save(folder, model_class, config, processor)
 
 
+def qwen3_vl(folder: Path) -> Path:
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor
+
+    vision = {
+        "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 4, "patch_size": 14,
+        "out_hidden_size": 64, "deepstack_visual_indexes": [0], "num_position_embeddings": 16,
+        "initializer_range": 0.1,
+    }  # fmt: skip
+    return _qwen(folder, vision, Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor)
+
+
+def qwen2(folder: Path) -> Path:
+    """A model of words, with a template that takes a system turn."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = _tokenizer(["<|im_start|>"], bos=None, eos="<|im_end|>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    )
+    config = Qwen2Config(**TEXT, **_ids(tokenizer))
+    config.vocab_size += 8  # as in the real one, the table has more rows than there are tokens
+    return _save(folder, Qwen2ForCausalLM, config, tokenizer)
+
+
+def llama(folder: Path) -> Path:
+    """A model of words whose template refuses a system turn, as Gemma's does."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = _tokenizer([], bos="<s>", eos="</s>", add_bos=True)
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}"
+        "{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{{ '[' + m.role + '] ' + m.content + ' ' }}{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}"
+        "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    return _save(folder, LlamaForCausalLM, LlamaConfig(**TEXT, **_ids(tokenizer)), tokenizer)
+
+
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "idefics2": build_vlm,
     "idefics3": idefics3,
@@ -176,6 +215,9 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
 }
 """model_type -> builder."""
 
+GUESTS: dict[str, Callable[[Path], Path]] = {"llama": llama, "qwen2": qwen2, "qwen3_vl": qwen3_vl}
+"""The same for models of no known family."""
+
 
 def _save(folder: Path, model_class: Any, config: Any, processor: Any) -> Path:
     import torch
@@ -183,7 +225,7 @@ def _save(folder: Path, model_class: Any, config: Any, processor: Any) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         model = model_class(config)
-    tokenizer = processor.tokenizer
+    tokenizer = getattr(processor, "tokenizer", processor)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder)

@@ -35,16 +35,20 @@ def hidden_states(
     model: Any, family: Family, inputs: Mapping[str, Any], features: Sequence[Tensor]
 ) -> Tensor:
     """(B, T, H) after the final norm, with the features in the places of the image tokens."""
+    embeds = embed(model, inputs["input_ids"], features)
+    positions = None if family.plain_positions else grid_positions(model, inputs)
+    return _decode(model, embeds, inputs["attention_mask"], positions)
+
+
+def embed(model: Any, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
+    """(B, T) -> (B, T, H): embeddings of the words, features where the ids are image tokens."""
     import torch
 
-    ids = inputs["input_ids"]
-    embeds = model.get_input_embeddings()(ids)  # (B, T, H)
+    embeds: Tensor = model.get_input_embeddings()(ids)
     places = ids == image_token_id(model)  # (B, T)
     packed = torch.cat(list(features)).to(embeds.dtype)
     assert int(places.sum()) == len(packed), "as many features as image tokens"
-    embeds = embeds.masked_scatter(places.unsqueeze(-1), packed)
-    positions = None if family.plain_positions else _grid_positions(model, inputs)
-    return _decode(model, embeds, inputs["attention_mask"], positions)
+    return embeds.masked_scatter(places.unsqueeze(-1), packed)
 
 
 def image_prompt(model: Any, inputs: Mapping[str, Any], marks: Sequence[int], eos_id: int) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def image_prompt(model: Any, inputs: Mapping[str, Any], marks: Sequence[int], eo
     image = image_token_id(model)
     keep = torch.isin(inputs["input_ids"], torch.tensor([image, *marks], device=inputs["input_ids"].device))
     rows = [[*ids[kept].tolist(), eos_id] for ids, kept in zip(inputs["input_ids"], keep, strict=True)]
-    prompt = _pad(rows, eos_id, inputs["input_ids"].device)
+    prompt = pad(rows, eos_id, inputs["input_ids"].device)
     prompt["mm_token_type_ids"] = (prompt["input_ids"] == image).int()
     return {**{k: v for k, v in inputs.items() if k == "image_grid_thw"}, **prompt}
 
@@ -67,7 +71,7 @@ def embed_rows(model: Any, rows: Sequence[list[int]], pad_id: int, *, bucket: bo
     order = sorted(range(len(rows)), key=lambda n: len(rows[n])) if bucket else list(range(len(rows)))
     states: list[Tensor] = []
     for group in _groups(order, [len(row) for row in rows]) if bucket else [order]:
-        batch = _pad([rows[n] for n in group], pad_id, table.weight.device)
+        batch = pad([rows[n] for n in group], pad_id, table.weight.device)
         hidden = _decode(model, table(batch["input_ids"]), batch["attention_mask"], None)
         states.append(last_states(hidden, batch["attention_mask"]))
     if not states:
@@ -97,19 +101,28 @@ def _decode(model: Any, embeds: Tensor, attention_mask: Tensor, positions: Tenso
     return state
 
 
-def _grid_positions(model: Any, inputs: Mapping[str, Any]) -> Tensor:
+def grid_positions(model: Any, inputs: Mapping[str, Any]) -> Tensor:
     """(3, B, T): time, height and width of each token (M-RoPE)."""
     accepted = inspect.signature(model.model.get_rope_index).parameters
     positions: Tensor = model.model.get_rope_index(**{k: v for k, v in inputs.items() if k in accepted})[0]
     return positions
 
 
-def _pad(rows: Sequence[Sequence[int]], pad_id: int, device: Any) -> dict[str, Tensor]:
+def pad(rows: Sequence[Sequence[int]], pad_id: int, device: Any, *, side: str = "right") -> dict[str, Tensor]:
+    """(B, T) ids and attention mask of rows of unequal length."""
     import torch
 
     width = max(len(row) for row in rows)
-    ids = [[*row, *[pad_id] * (width - len(row))] for row in rows]
-    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    gaps = [width - len(row) for row in rows]
+    left = side == "left"
+    ids = [
+        [*[pad_id] * gap, *row] if left else [*row, *[pad_id] * gap]
+        for row, gap in zip(rows, gaps, strict=True)
+    ]
+    mask = [
+        [0] * gap + [1] * len(row) if left else [1] * len(row) + [0] * gap
+        for row, gap in zip(rows, gaps, strict=True)
+    ]
     return {
         "input_ids": torch.tensor(ids, device=device),
         "attention_mask": torch.tensor(mask, device=device),

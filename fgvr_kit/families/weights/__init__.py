@@ -15,12 +15,7 @@ from fgvr_kit.errors import ModelError
 if TYPE_CHECKING:
     from fgvr_kit.families.base import Family
 
-# A checkpoint's own generation settings (sampling, penalties) must not change greedy answers.
-GREEDY: dict[str, Any] = {
-    "do_sample": False, "num_beams": 1, "repetition_penalty": 1.0,
-    "temperature": None, "top_p": None, "top_k": None,
-}  # fmt: skip
-
+_LIKE_VISION = ("vision", "visual", "connector", "projector", "merger")
 _PURPOSE = "running a model in this process"
 
 
@@ -36,11 +31,15 @@ def let_go() -> None:
         torch.cuda.empty_cache()
 
 
-def load(place: str, *, shown: str, device: str, quantize: str) -> tuple[Family, Any, Any]:
+def load(
+    place: str, *, shown: str, device: str, quantize: str, guests: bool = False
+) -> tuple[Family, Any, Any]:
     """Family, model and processor of the checkpoint at place (hub id or folder).
 
-    shown: its name in errors.
+    shown: its name in errors.  guests: models of no known family may answer too; they cannot be trained.
     """
+    from fgvr_kit.families.weights import guests as others
+
     torch = plugins.require("torch", _PURPOSE)
     plugins.require("torchvision", _PURPOSE)
     transformers = plugins.require("transformers", _PURPOSE)
@@ -49,13 +48,19 @@ def load(place: str, *, shown: str, device: str, quantize: str) -> tuple[Family,
     with _quiet(), _told(shown):
         _check_folder(place)
         config = transformers.AutoConfig.from_pretrained(place)
-        family = family_of(config.model_type, shown)
+        guest = others.family_of(config) if guests and config.model_type not in known_families() else None
+        family = guest or family_of(config.model_type, shown)
         options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
         if quantize == "nf4" or (quantize == "auto" and target.type == "cuda"):
             plugins.require("bitsandbytes", '4-bit weights (quantize = "nf4")')
             options |= {"quantization_config": nf4(family, dtype), "device_map": {"": target}}
-        processor = transformers.AutoProcessor.from_pretrained(place, **family.processor_kwargs)
-        model, report = transformers.AutoModelForImageTextToText.from_pretrained(place, **options)
+        if family.sees:
+            processor = transformers.AutoProcessor.from_pretrained(place, **family.processor_kwargs)
+            model_class = transformers.AutoModelForImageTextToText
+        else:
+            processor = others.TextProcessor(transformers.AutoTokenizer.from_pretrained(place))
+            model_class = transformers.AutoModelForCausalLM
+        model, report = model_class.from_pretrained(place, **options)
     if report["missing_keys"]:
         raise ModelError(
             f"the checkpoint {shown} is not complete",
@@ -70,12 +75,18 @@ def load(place: str, *, shown: str, device: str, quantize: str) -> tuple[Family,
     return family, model, processor
 
 
-def family_of(model_type: str, shown: str) -> Family:
-    """The family that lists model_type. Raises ModelError naming the known ones."""
+def known_families() -> dict[str, Family]:
+    """model_type -> the family that lists it."""
     known: dict[str, Family] = {}
     for name in plugins.names("families"):
         family: Family = plugins.load("families", name).FAMILY
         known |= dict.fromkeys(family.model_types, family)
+    return known
+
+
+def family_of(model_type: str, shown: str) -> Family:
+    """The family that lists model_type. Raises ModelError naming the known ones."""
+    known = known_families()
     if model_type not in known:
         raise ModelError(
             f"{shown} is of the family {model_type!r}, which this version does not drive",
@@ -93,7 +104,9 @@ def nf4(family: Family, dtype: Any) -> Any:
     """
     from transformers import BitsAndBytesConfig
 
-    spared = [f".*{re.escape(part)}" for part in (family.vision, family.connector, "lm_head")]
+    # Of a guest nobody knows where things are: what is named like an eye or a bridge is left whole.
+    parts = [family.vision, family.connector] if family.by_parts else list(_LIKE_VISION)
+    spared = [f".*{re.escape(part)}" for part in (*parts, "lm_head")]
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -107,9 +120,8 @@ def _check_spared(model: Any, family: Family) -> None:
     from bitsandbytes.nn import Linear4bit
 
     layers = {name: module for name, module in model.named_modules() if isinstance(module, Linear4bit)}
-    wrong = [
-        n for n in layers if n == "lm_head" or n.startswith((f"{family.vision}.", f"{family.connector}."))
-    ]
+    parts = (f"{family.vision}.", f"{family.connector}.") if family.by_parts else ()
+    wrong = [n for n in layers if n == "lm_head" or n.startswith(parts)]
     assert layers, "4 bit was asked for and nothing is"
     assert not wrong, f"4 bit where it must not be: {wrong[:3]}"
     for layer in layers.values():
