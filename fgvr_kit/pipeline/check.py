@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fgvr_kit import plugins
 from fgvr_kit.checks import base
-from fgvr_kit.checks.base import Subject, Verdict
-from fgvr_kit.dataset.splits import keep_shots
+from fgvr_kit.checks.base import Belief, Subject, Verdict
+from fgvr_kit.dataset.groups import Groups
+from fgvr_kit.dataset.quarantine import COPY_OF, GROUP_OF
+from fgvr_kit.dataset.splits import SHOTS
 from fgvr_kit.errors import SettingsError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.pipeline import init
+from fgvr_kit.pipeline.aside import QUARANTINED, set_aside
 from fgvr_kit.progress import SILENT, Progress
-from fgvr_kit.types import SPLITS, Finding, ScannedImage, Side, Summary
+from fgvr_kit.types import SPLITS, Finding, ScannedImage, Side, Split, Summary
 from fgvr_kit.workspace import Workspace
 
-_QUARANTINED = "quarantined: "
+_COPIES = ("duplicate", "near-duplicate")
+"""Kinds that are not for the quarantine: it goes by the pixels, and would leave none of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +53,26 @@ def check(
 ) -> Checked:
     """Run every check on the images that `init` stored.
 
-    regroup: first put every group that stands on several sides of the split on the one where most of it is.
+    regroup: first put every group that stands on several sides of the split on the one where most of it is; of a
+    split that the dataset brings, the held-out images stay, and the others of their group are set aside.
     quarantine: set aside the images of findings of the kinds in [check] quarantine, and check what is left.
-    release: first bring back everything that was set aside so. Raises SettingsError for an unknown kind, and
-    DatasetError when there are no images.
+    release: first bring back everything that was set aside by either. Raises SettingsError for an unknown kind, or
+    one that is not for the quarantine, and DatasetError when there are no images.
     """
     _refuse_unknown_kinds(workspace)
+    if quarantine:
+        _refuse_copies(workspace)
     made_from = fingerprint_of(workspace)
     done: dict[str, Any] = {}
     if release:
         done["brought back"] = _n_quarantined(workspace)
         _set_aside(workspace, {})
     if regroup:
-        done["moved to the side of their group"] = _regroup(workspace)
+        n_moved, n_aside = _regroup(workspace)
+        if n_moved or not n_aside:
+            done["moved to the side of their group"] = n_moved
+        if n_aside:
+            done["set aside for a held-out image of their group"] = n_aside
     subject, verdicts = _run(workspace, progress)
     if quarantine:
         before = _n_quarantined(workspace)
@@ -76,7 +87,7 @@ def check(
     workspace.store.put_findings(findings)
     counts = Counter(finding.kind for finding in findings)
     failed = {kind: counts[kind] for kind in workspace.settings.check.fail_on if counts[kind]}
-    summary = _summary(verdicts, failed, done)
+    summary = _summary(verdicts, Belief.of(findings, workspace.settings.check.fail_on), done)
     workspace.store.finish("check", made_from, summary)
     return Checked(subject, verdicts, findings, failed, summary)
 
@@ -134,6 +145,17 @@ def _refuse_unknown_kinds(workspace: Workspace) -> None:
                 )
 
 
+def _refuse_copies(workspace: Workspace) -> None:
+    if copies := [kind for kind in workspace.settings.check.quarantine if kind in _COPIES]:
+        raise SettingsError(
+            f"check.quarantine: {' and '.join(map(repr, copies))} cannot be set aside",
+            code="check-quarantine-kind",
+            why="a picture is set aside wherever it lies: not one of its copies would be left",
+            hint="remove all files but one of each and run fgvr-kit init; fgvr-kit check --json names them."
+            " Across the sides of the split, fgvr-kit check --regroup mends them",
+        )
+
+
 def _suspects(subject: Subject, verdicts: dict[str, Verdict], kinds: Sequence[str]) -> dict[str, str]:
     """Pixel hash -> kind, of the images in use that findings of these kinds are about."""
     hashes = {image.path: image.sha256 for image in subject.images}
@@ -149,49 +171,92 @@ def _suspects(subject: Subject, verdicts: dict[str, Verdict], kinds: Sequence[st
 
 
 def _n_quarantined(workspace: Workspace) -> int:
-    return sum((image.set_aside or "").startswith(_QUARANTINED) for image in workspace.store.scanned())
+    return sum(map(_is_quarantined, workspace.store.scanned()))
+
+
+def _is_quarantined(image: ScannedImage) -> bool:
+    return (image.set_aside or "").startswith(QUARANTINED)
 
 
 def _set_aside(workspace: Workspace, reasons: dict[str, str]) -> None:
     """Make the quarantine hold just these pictures."""
-    images = workspace.store.scanned()
-    fresh = [replace(image, set_aside=_reason(image, reasons)) for image in images]
-    dataset = workspace.settings.dataset
-    ready = keep_shots(fresh, dataset.shots, dataset.seed)
+    ready = set_aside(workspace.store.scanned(), workspace.settings.dataset, reasons)
     with _renewing(workspace), workspace.store.transaction():
         workspace.store.put_quarantined(reasons)
         workspace.store.put_images(ready, workspace.store.skipped())
 
 
-def _reason(image: ScannedImage, reasons: dict[str, str]) -> str | None:
-    kind = reasons.get(image.sha256)
-    return f"{_QUARANTINED}{kind}" if kind else None
+# --- groups on several sides -----------------------------------------------------------------------------------
 
 
-def _regroup(workspace: Workspace) -> int:
-    """Put each group on one side, that of most of its images (training where two have as many); return how many
-    images moved."""
+def _regroup(workspace: Workspace) -> tuple[int, int]:
+    """Mend every group that stands on several sides; (how many images moved, how many were set aside)."""
     images = workspace.store.scanned()
-    groups: dict[str, list[ScannedImage]] = defaultdict(list)
-    for image in images:
-        groups[image.group or image.sha256].append(image)
-    sides: dict[str, Side] = {}
-    for key, members in groups.items():
-        counts = Counter(image.split for image in members)
-        if len(counts) > 1:
-            target = max(SPLITS, key=lambda split: counts[split])  # the first of SPLITS is train
-            sides |= {image.sha256: Side(target, key, "regroup") for image in members}
-    quarantined = workspace.store.quarantined()
-    moved = [
-        replace(i, split=sides[i.sha256].split if i.sha256 in sides else i.split,
-                set_aside=_reason(i, quarantined))
-        for i in images
-    ]  # fmt: skip
-    dataset = workspace.settings.dataset
+    sides, reasons = _mended(workspace, images)
+    quarantined = reasons | workspace.store.quarantined()
+    moved = [replace(i, split=sides[i.sha256].split) if i.sha256 in sides else i for i in images]
+    ready = set_aside(moved, workspace.settings.dataset, quarantined)
     with _renewing(workspace), workspace.store.transaction():
         workspace.store.put_sides(sides)
-        workspace.store.put_images(keep_shots(moved, dataset.shots, dataset.seed), workspace.store.skipped())
-    return sum(old.split != new.split for old, new in zip(images, moved, strict=True))
+        workspace.store.put_quarantined(quarantined)
+        workspace.store.put_images(ready, workspace.store.skipped())
+    pairs = list(zip(images, ready, strict=True))
+    n_aside = sum((old.set_aside or SHOTS) == SHOTS and _is_quarantined(new) for old, new in pairs)
+    return sum(old.split != new.split for old, new in pairs), n_aside
+
+
+def _mended(workspace: Workspace, images: Sequence[ScannedImage]) -> tuple[dict[str, Side], dict[str, str]]:
+    """(pixel hash -> side, pixel hash -> why it is set aside), for the groups that stand on several sides.
+
+    Test images that the dataset itself names stay what they are, or nobody could compare numbers measured on them:
+    what is trained on makes way. Otherwise the side of most of a group is that of all (training where two have as
+    many).
+    """
+    brought = {sha256 for sha256, side in workspace.store.sides().items() if side.by == "layout"}
+    pictures = _pictures(images, workspace.store.duplicates())
+    sides: dict[str, Side] = {}
+    reasons: dict[str, str] = {}
+    for key, members in _groups(images).items():
+        counts = Counter(image.split for image in members)
+        held = {image.split for image in members if image.split != "train" and image.sha256 in brought}
+        if len(counts) == 1:
+            continue
+        if held:
+            target: Split = "test" if "test" in held else "val"
+            reasons |= _reasons(members, target, pictures)
+        else:
+            target = max(SPLITS, key=lambda split: counts[split])  # the first of SPLITS is train
+            sides |= {image.sha256: Side(target, key, "regroup") for image in members}
+    return sides, reasons
+
+
+def _groups(images: Sequence[ScannedImage]) -> dict[str, list[ScannedImage]]:
+    """Key -> the images of each group, without those that are set aside for another reason than [dataset] shots."""
+    groups: dict[str, list[ScannedImage]] = defaultdict(list)
+    for image in images:
+        if (image.set_aside or SHOTS) == SHOTS:
+            groups[image.group or image.sha256].append(image)
+    return groups
+
+
+def _reasons(members: Sequence[ScannedImage], target: Split, pictures: Mapping[str, int]) -> dict[str, str]:
+    """Pixel hash -> why it is set aside, of the images of a group that make way for those of one side."""
+    kept = {pictures[image.sha256] for image in members if image.split == target}
+    return {
+        image.sha256: (COPY_OF if pictures[image.sha256] in kept else GROUP_OF)[target]
+        for image in members
+        if image.split != target
+    }
+
+
+def _pictures(images: Sequence[ScannedImage], alike: Sequence[tuple[str, str, float]]) -> dict[str, int]:
+    """Pixel hash -> a number that all near copies of one picture share."""
+    number = {sha256: n for n, sha256 in enumerate(dict.fromkeys(image.sha256 for image in images))}
+    groups = Groups(len(number))
+    for one, other, _ in alike:
+        if one in number and other in number:
+            groups.join(number[one], number[other])
+    return {sha256: groups.root(n) for sha256, n in number.items()}
 
 
 @contextmanager
@@ -203,23 +268,21 @@ def _renewing(workspace: Workspace) -> Iterator[None]:
         workspace.store.renew("init", init.fingerprint_of(workspace))
 
 
-def _summary(verdicts: dict[str, Verdict], failed: dict[str, int], done: dict[str, Any]) -> Summary:
+def _summary(verdicts: dict[str, Verdict], belief: Belief, done: dict[str, Any]) -> Summary:
     told = {name: verdict.told for name, verdict in verdicts.items() if verdict.told}
     notes = tuple(dict.fromkeys(note for verdict in verdicts.values() for note in verdict.notes))
-    findings = [finding for verdict in verdicts.values() for finding in verdict.findings]
-    told["may its numbers be believed"] = _believed(findings, failed)
+    told["may its numbers be believed"] = _believed(belief)
     return Summary("check", {**done, **told}, notes=notes)
 
 
-def _believed(findings: Sequence[Finding], failed: dict[str, int]) -> str:
-    """The verdict in a few words; what `--fail-on` leaves out still speaks."""
-    problems = Counter(f.kind for f in findings if f.severity == "problem") | Counter(failed)
-    if problems:
-        return "no: " + _counted(problems)
-    if warnings := Counter(f.kind for f in findings if f.severity == "warning"):
-        return "nothing forbids it, but look first at: " + _counted(warnings)
+def _believed(belief: Belief) -> str:
+    """The verdict in a few words."""
+    if belief.against:
+        return "no: " + _counted(belief.against)
+    if belief.first:
+        return "nothing forbids it, but look first at: " + _counted(belief.first)
     return "nothing was found that speaks against it"
 
 
-def _counted(kinds: Counter[str]) -> str:
+def _counted(kinds: Mapping[str, int]) -> str:
     return ", ".join(f"{kind} ({n:,})" for kind, n in kinds.items())

@@ -6,30 +6,36 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fgvr_kit.dataset.classes import CLASS_COLUMNS
 from fgvr_kit.dataset.names import display_name, spellings
-from fgvr_kit.edited import Row, read_csv, write_csv
-from fgvr_kit.workspace import CLASS_COLUMNS
+from fgvr_kit.edited import Sheet
 
 
 def write_classes(
     path: Path, names: Iterable[str], known: Mapping[str, Mapping[str, str]], merges: Mapping[str, str]
 ) -> int:
-    """Write the file, or add the rows that are missing; fill in merged_into where it is empty.
+    """Write the file, or add the rows that are missing; fill in merged_into where it is empty. What a person has
+    written stays as it is: every cell, and what parts them.
 
     known: class -> cells that the dataset itself brings.  merges: class -> the one it is merged into.
     Returns how many rows are new.
     """
-    columns, rows = read_csv(path, CLASS_COLUMNS[:2]) if path.is_file() else (list(CLASS_COLUMNS), [])
-    have = {row["class"] for row in rows}
-    new = [_row(name, known.get(name, {})) for name in sorted(set(names) - have)]
-    merged = [row for row in (*rows, *new) if row["class"] in merges and not row.get("merged_into")]
-    for row in merged:
-        row["merged_into"] = merges[row["class"]]
-    if new or merged:
-        columns += [
-            c for c in CLASS_COLUMNS if c not in columns and any(row.get(c) for row in (*new, *merged))
-        ]
-        write_csv(path, columns, ([row.get(c) or "" for c in columns] for row in (*rows, *new)))
+    sheet = Sheet.read(path, CLASS_COLUMNS[:2]) if path.is_file() else Sheet([*CLASS_COLUMNS])
+    rows = {sheet.cell(row, "class").strip(): row for row in sheet.rows}
+    new = {name: [""] * len(sheet.columns) for name in sorted(set(names) - set(rows))}
+    sheet.rows += new.values()
+    changes = [
+        (row, *cell) for name, row in new.items() for cell in _cells(name, known.get(name, {})).items()
+    ]
+    changes += [
+        (row, "merged_into", merges[name])
+        for name, row in (rows | new).items()
+        if name in merges and not sheet.cell(row, "merged_into").strip()
+    ]
+    for row, column, text in changes:
+        sheet.put(row, column, text)
+    if changes:
+        sheet.write(path)
     return len(new)
 
 
@@ -43,5 +49,7 @@ def spelling_merges(labels: Iterable[str]) -> dict[str, str]:
     return merges
 
 
-def _row(name: str, known: Mapping[str, str]) -> Row:
-    return {"class": name, "display_name": display_name(name), **known}
+def _cells(name: str, known: Mapping[str, str]) -> dict[str, str]:
+    """What the row of a new class holds: column -> text."""
+    said = {column: text for column, text in known.items() if text}
+    return {"class": name, "display_name": display_name(name)} | said

@@ -1,28 +1,35 @@
 """describe: each image's answers become its description, written by a model or composed by a template.
 
 Finedefics: a language model condenses the answers into five sentences; it sees neither the image nor the
-label. A description that names its own class hands training the answer: it is counted, and left as it is.
+label. A description that names its own class hands training the answer: it is written again, or without the name.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fgvr_kit.backends import parse
-from fgvr_kit.backends.base import Request, open_backend
-from fgvr_kit.backends.engine import USABLE, ask
+from fgvr_kit.asking import parse
+from fgvr_kit.asking.engine import Asked, ask
+from fgvr_kit.asking.replies import USABLE, Row
+from fgvr_kit.backends.base import Backend, Request, open_backend
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.fingerprint import fingerprint
-from fgvr_kit.pipeline.extract import REASONS, notes_of, nothing_answered, notices_of
-from fgvr_kit.pipeline.leaks import finder
+from fgvr_kit.pipeline.answers import REASONS
+from fgvr_kit.pipeline.extract import told
+from fgvr_kit.pipeline.spending import limits_of
+from fgvr_kit.pipeline.telltale import AGAIN_PROMPT, RE_ASKED, Telltale
+from fgvr_kit.pipeline.unanswered import nothing_answered, notices_of, why_none
 from fgvr_kit.progress import SILENT, Progress
+from fgvr_kit.settings import DescribeSettings
 from fgvr_kit.types import GENERAL, Description, Image, Notice, Summary
 from fgvr_kit.workspace import Workspace
 
-SUMMARY_PROMPT, TEMPLATE = "describe/summary", "describe/template"
+SUMMARY_PROMPT, SHORT_PROMPT, TEMPLATE = "describe/summary", "describe/short", "describe/template"
+_BY = {"model": SUMMARY_PROMPT, "short": SHORT_PROMPT, "template": TEMPLATE}
 
 _PLACE = r"(?: (?:in|on|from) (?:the|this) (?:image|picture|photo|photograph|angle|view|side))?"
 _SEEN = r"(?:visible|seen|shown|clear|discernible|identifiable|determined|known|applicable|available|sure)"
@@ -35,54 +42,87 @@ _UNSEEN = re.compile(
 )
 
 
-def describe(workspace: Workspace, *, retry_failed: bool = False, progress: Progress = SILENT) -> Summary:
+def describe(
+    workspace: Workspace, *, retry_failed: bool = False, batch: bool = False, progress: Progress = SILENT
+) -> Summary:
     """Fill table `descriptions` for every image that has answers.
 
-    Raises DatasetError when nothing is extracted yet, SettingsError without a backend (unless by template),
-    BackendError when nobody answers.
+    A description that names its own class is dealt with as [describe] leaks says.  batch: through the provider's
+    batch service.  Raises DatasetError when nothing is extracted yet, SettingsError without a backend (unless by
+    template), BackendError when nobody answers.
     """
     store = workspace.store
     images, answers = store.images(), store.answers()
     if not images:
         raise workspace.no_images()
-    made_from = fingerprint_of(workspace)  # before the work: what is edited meanwhile makes the step stale
+    parts, names = _made_from(workspace)  # before the work: what is edited meanwhile makes the step stale
     answered = [image for image in images if image.id in answers]
     if not answered:
         raise DatasetError("there are no answers to make descriptions of", code="no-answers",
                            where=str(workspace.root), hint="fgvr-kit attributes extract")  # fmt: skip
-    dropped: Counter[str] = Counter()
+    work = _Work(workspace, answered, answers, Telltale(workspace), retry_failed, batch, progress)
     if missing := len(images) - len(answered):
-        dropped["the image has no answers"] = missing
-    notes = set(store.notes_of_answers())
-    notices: list[Notice] = []
-    done: dict[str, Any]
-    if workspace.settings.describe.by == "template":
-        made, done = _composed(workspace, answered, answers, dropped), {"backend": "none: by template"}
-    else:
-        made, done, own_notes, notices = _written(
-            workspace, answered, answers, dropped, retry_failed, progress
-        )
-        notes |= set(own_notes)
+        work.dropped["the image has no answers"] = missing
+    made = work.composed() if workspace.settings.describe.by == "template" else work.written()
+    made = work.cleaned(made)
     store.put_descriptions(made)
-    notices += _leaks(workspace, made, answered)
-    done |= {"images": len(images), "descriptions": len(made)}
-    rows = tuple(("descriptions", n, reason) for reason, n in dropped.most_common())
-    summary = Summary("describe", done, rows, tuple(sorted(notes)), tuple(notices))
-    if not any(notice.code == "requests-unanswered" for notice in notices):
-        store.finish("describe", made_from, summary)
+    done = work.done | {"images": len(images), "descriptions": len(made)} | work.telltale.rows(made, answered)
+    rows = tuple(("descriptions", n, reason) for reason, n in work.dropped.most_common())
+    notes = tuple(sorted(set(store.notes_of_answers()).union(*(asked.notes for asked in work.asked))))
+    summary = Summary("describe", done, rows, notes, (*work.notices(), *work.telltale.notices(made)))
+    if not any(asked.failures for asked in work.asked) and not work.n_held_back:
+        store.finish("describe", _fingerprint(workspace, parts, names), summary)
     return summary
 
 
 def fingerprint_of(workspace: Workspace) -> str:
     """All that decides the descriptions."""
-    settings = workspace.settings
-    by_template = settings.describe.by == "template"
-    own = ["by"] if by_template else ["by", "backend", "sentences", "max_tokens"]
-    return fingerprint(
+    return _fingerprint(workspace, *_made_from(workspace))
+
+
+def _made_from(workspace: Workspace) -> tuple[list[Any], list[Any]]:
+    """What every description rests on, and what those rest on that named their class."""
+    describing = workspace.settings.describe
+    own = {"model": ["by", "backend", "sentences", "max_tokens"], "short": ["by", "backend", "max_tokens"],
+           "template": ["by"]}[describing.by]  # fmt: skip
+    parts: list[Any] = [
         "describe", workspace.store.digest("answers", ["image_id", "attribute", "value"]),
-        [a.name for a in workspace.attributes()], settings.describe.model_dump(include=set(own)),
-        settings.domain.superclass, workspace.prompts.hashes([TEMPLATE if by_template else SUMMARY_PROMPT]),
-    )  # fmt: skip
+        [a.name for a in workspace.attributes()], describing.model_dump(include=set(own)),
+        workspace.prompts.hashes([_BY[describing.by]]),
+    ]  # fmt: skip
+    re_asks = describing.by != "template" and describing.leaks == "re-ask"
+    names = [
+        describing.leaks, Telltale(workspace).names, workspace.settings.domain.superclass,
+        workspace.prompts.hashes([AGAIN_PROMPT]) if re_asks else {},
+    ]  # fmt: skip
+    return parts, names
+
+
+def _fingerprint(workspace: Workspace, parts: Sequence[Any], names: Sequence[Any]) -> str:
+    """The names of classes stand in it where they matter: a workspace without leaks is not stale because of them."""
+    is_usual = workspace.settings.describe.leaks == DescribeSettings().leaks
+    if is_usual and not Telltale(workspace).matters():
+        return fingerprint(*parts)
+    return fingerprint(*parts, *names)
+
+
+def prompts_used(workspace: Workspace) -> list[str]:
+    """Names of the prompt files whose words reach the model, or make the descriptions."""
+    describing = workspace.settings.describe
+    re_asks = describing.by != "template" and describing.leaks == "re-ask"
+    return [_BY[describing.by], AGAIN_PROMPT] if re_asks else [_BY[describing.by]]
+
+
+def requests_for(workspace: Workspace, images: Sequence[Image] | None = None) -> Iterator[Request]:
+    """The requests about these images (default: all that have answers), in their order; none by template.
+
+    Those that ask again without a name follow when the replies are there.
+    """
+    if workspace.settings.describe.by == "template":
+        return
+    answers = workspace.store.answers()
+    chosen = workspace.store.images() if images is None else images
+    yield from _requests(workspace, [image for image in chosen if image.id in answers], answers)
 
 
 def is_seen(value: str) -> bool:
@@ -90,60 +130,140 @@ def is_seen(value: str) -> bool:
     return bool(value.strip()) and not _UNSEEN.fullmatch(value.strip(" .!,;:()[]\"'") or "-")
 
 
-def _written(
-    workspace: Workspace, images: Sequence[Image], answers: dict[int, dict[str, str]], dropped: Counter[str],
-    retry_failed: bool, progress: Progress,
-) -> tuple[list[Description], dict[str, Any], tuple[str, ...], list[Notice]]:  # fmt: skip
-    settings = workspace.settings
-    backend = open_backend(settings.describe.backend, settings, workspace.root, key="describe.backend")
-    template, order = workspace.prompts.get(SUMMARY_PROMPT), _order(workspace)
-    requests: dict[int, Request] = {}
-    for image in images:
-        general, pairs = _parts(answers[image.id], order)
-        prompt = template.render(
-            superclass=settings.domain.superclass, general=general, answers=pairs,
-            sentences=settings.describe.sentences,
+# --- the work ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Work:
+    """One run of the step. Requests are made as they are asked for: nothing but replies' texts is held for all images.
+
+    done: rows of the summary.  asked: the runs of asking, the one that asks again last.
+    """
+
+    workspace: Workspace
+    images: Sequence[Image]
+    answers: Mapping[int, dict[str, str]]
+    telltale: Telltale
+    retry_failed: bool
+    batch: bool
+    progress: Progress
+    dropped: Counter[str] = field(default_factory=Counter)
+    done: dict[str, Any] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    n_held_back: int = 0
+    """Descriptions that were not written again because ask.max_calls allows no more."""
+    backend: Backend | None = None
+
+    def composed(self) -> list[Description]:
+        self.done = {"backend": "none: by template"}
+        template, order = self.workspace.prompts.get(TEMPLATE), _order(self.workspace)
+        made = []
+        for image in self.images:
+            general, pairs = _parts(self.answers[image.id], order)
+            seen = [(name, value) for name, value in pairs if is_seen(value)]
+            prompt = template.render(general=general, answers=seen)
+            if text := " ".join(prompt.text.split()):
+                made.append(Description(image.id, text, "template"))
+            else:
+                self.dropped["nothing was visible"] += 1
+        return made
+
+    def written(self) -> list[Description]:
+        settings = self.workspace.settings
+        self.backend = open_backend(
+            settings.describe.backend, settings, self.workspace.root, key="describe.backend"
+        )
+        asked = self._ask(self._requests(self.images))
+        made: list[Description] = []
+        for image, (_, row) in zip(self.images, asked.rows(self._requests(self.images)), strict=True):
+            if text := _text_of(row):
+                assert row is not None
+                made.append(Description(image.id, text, "model", row["id"]))
+            elif row:
+                self.dropped[REASONS.get(row["outcome"], REASONS["invalid"])] += 1
+            else:
+                self.dropped[why_none([asked])] += 1
+        if not made:
+            raise nothing_answered(self.backend.spec, [asked], self.dropped)
+        self.done = {"backend": self.backend.spec, **told([asked])}
+        return made
+
+    def cleaned(self, made: list[Description]) -> list[Description]:
+        """Without those, or without the words, that name their own class."""
+        leaks = self.workspace.settings.describe.leaks
+        telling = self.telltale.found(made, self.images)
+        # A recording says the same however often it is asked.
+        if leaks == "re-ask" and telling and self.backend is not None and not self.backend.per_subject:
+            made = self._asked_again(made, telling)
+        kept = list(self.telltale.filtered(made, self.images, leaks))
+        if n := len(made) - len(kept):
+            self.dropped["it named its own class"] += n
+        return kept
+
+    def _asked_again(self, made: list[Description], telling: Mapping[int, list[str]]) -> list[Description]:
+        """A second reply in place of each that named its class, where it is usable."""
+        most = self.workspace.settings.ask.max_calls
+        if most and self.asked[0].n_new >= most:
+            self.n_held_back = len(telling)
+            return made
+        images = [image for image in self.images if image.id in telling]
+        said = {d.image_id: d.text for d in made if d.image_id in telling}
+
+        def requests() -> Iterator[Request]:
+            for image, request in zip(images, self._requests(images), strict=True):
+                yield self.telltale.again(request, said[image.id], telling[image.id])
+
+        asked = self._ask(requests())
+        self.done |= told(self.asked)
+        again: dict[int, Description] = {}
+        for image, (_, row) in zip(images, asked.rows(requests()), strict=True):
+            if text := _text_of(row):
+                assert row is not None
+                again[image.id] = Description(image.id, text, RE_ASKED, row["id"])
+        return [again.get(d.image_id, d) for d in made]
+
+    def _ask(self, requests: Iterator[Request]) -> Asked:
+        assert self.backend is not None
+        spent = sum(each.cost or 0.0 for each in self.asked)
+        limits = limits_of(self.workspace, self.backend, spent=spent, batch=self.batch)
+        if limits.max_calls:
+            limits = replace(limits, max_calls=limits.max_calls - sum(each.n_new for each in self.asked))
+        asked = ask(
+            self.backend, requests, self.workspace.store, progress=self.progress, what="describe",
+            retry_failed=self.retry_failed, judge=parse.judge, batch=self.batch, limits=limits,
         )  # fmt: skip
-        requests[image.id] = Request(
-            "describe", prompt, subject=image.sha256, max_tokens=settings.describe.max_tokens
-        )
-    asked = ask(
-        backend, list(requests.values()), workspace.store,
-        progress=progress, what="describe", retry_failed=retry_failed, judge=parse.judge,
-        max_calls=settings.ask.max_calls,
-    )  # fmt: skip
-    made: list[Description] = []
-    for image in images:
-        row = asked.row(requests[image.id])
-        text = parse.value(row["text"]) if row and row["outcome"] in USABLE else ""
-        if row and text:
-            made.append(Description(image.id, text, "model", row["id"]))
-        elif row:
-            dropped[REASONS.get(row["outcome"], REASONS["invalid"])] += 1
-        else:
-            dropped[" or ".join(sorted(asked.failures)) or "no reply"] += 1
-    if not made:
-        raise nothing_answered(backend, asked, dropped)
-    done = {"backend": backend.spec, "asked now": asked.n_new, "already stored": asked.n_stored}
-    return made, done, notes_of(asked), list(notices_of(asked, retry_failed))
+        self.asked.append(asked)
+        return asked
+
+    def _requests(self, images: Sequence[Image]) -> Iterator[Request]:
+        return _requests(self.workspace, images, self.answers)
+
+    def notices(self) -> list[Notice]:
+        found = [notice for asked in self.asked for notice in notices_of(asked, self.retry_failed)]
+        if self.n_held_back:
+            found.append(Notice(
+                f"{self.n_held_back:,} descriptions that name their class were not written again",
+                code="requests-unanswered",
+                why="ask.max_calls allows no more new replies",
+                hint="the same command asks for them; until then the names are redacted",
+            ))  # fmt: skip
+        return found
 
 
-def _composed(
-    workspace: Workspace, images: Sequence[Image], answers: dict[int, dict[str, str]], dropped: Counter[str]
-) -> list[Description]:
-    template, order = workspace.prompts.get(TEMPLATE), _order(workspace)
-    made = []
+def _requests(
+    workspace: Workspace, images: Sequence[Image], answers: Mapping[int, dict[str, str]]
+) -> Iterator[Request]:
+    describing = workspace.settings.describe
+    template, order = workspace.prompts.get(_BY[describing.by]), _order(workspace)
     for image in images:
         general, pairs = _parts(answers[image.id], order)
-        seen = [(name, value) for name, value in pairs if is_seen(value)]
-        prompt = template.render(
-            superclass=workspace.settings.domain.superclass, general=general, answers=seen
-        )
-        if text := " ".join(prompt.text.split()):
-            made.append(Description(image.id, text, "template"))
-        else:
-            dropped["nothing was visible"] += 1
-    return made
+        prompt = template.render(general=general, answers=pairs, sentences=describing.sentences)
+        yield Request("describe", prompt, subject=image.sha256, max_tokens=describing.max_tokens)
+
+
+def _text_of(row: Row | None) -> str:
+    """The description that a reply holds, "" where it holds none."""
+    return parse.value(row["text"]) if row and row["outcome"] in USABLE else ""
 
 
 def _order(workspace: Workspace) -> list[str]:
@@ -151,26 +271,7 @@ def _order(workspace: Workspace) -> list[str]:
     return [attribute.name for attribute in workspace.attributes()]
 
 
-def _parts(answers: dict[str, str], order: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
+def _parts(answers: Mapping[str, str], order: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
     """The free description, and (attribute in words, value) pairs."""
     pairs = [(name.replace("_", " "), answers[name]) for name in order if name in answers]
     return answers.get(GENERAL, ""), pairs
-
-
-def _leaks(workspace: Workspace, made: Sequence[Description], images: Sequence[Image]) -> Iterable[Notice]:
-    finders = {name: finder([image_class]) for name, image_class in workspace.classes().items()}
-    by_id = {image.id: image for image in images}
-    leaking = [
-        (by_id[d.image_id], name)
-        for d in made
-        if (name := finders[by_id[d.image_id].class_name].find(d.text))
-    ]
-    if leaking:
-        image, name = leaking[0]
-        yield Notice(
-            f"{len(leaking)} of {len(made)} descriptions name their own class",
-            code="description-names-class",
-            where=f"{image.path} ({name!r})",
-            why="a model trained on them learns to copy the name instead of looking",
-            hint="edit prompts/describe/summary.md, or the question whose answers name it, and describe again",
-        )

@@ -1,86 +1,70 @@
 """discover: which visual attributes tell the classes apart. A model proposes them, or a file brings them.
 
-Finedefics (after FineR) asks a language model that is told what all classes have in common, never their
-names. What it proposes lands in attributes.csv, which people edit.
+Finedefics (after FineR) asks a language model that is told what all classes have in common, never their names. Here
+several replies are pooled, for each superclass where there are several. The list lands in attributes.csv, which
+people edit.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fgvr_kit.backends import parse
-from fgvr_kit.backends.base import Request, first_line, open_backend
-from fgvr_kit.backends.engine import USABLE, ask
-from fgvr_kit.edited import write_csv
-from fgvr_kit.errors import BackendError, DatasetError
+from fgvr_kit.backends.base import Backend, open_backend
+from fgvr_kit.dataset.attributes import write_attributes
+from fgvr_kit.errors import BackendError
 from fgvr_kit.fingerprint import fingerprint
-from fgvr_kit.pipeline.leaks import NameFinder, finder
-from fgvr_kit.pipeline.listed import read_attributes
+from fgvr_kit.pipeline.brought import added, taken_over
+from fgvr_kit.pipeline.extract import told
+from fgvr_kit.pipeline.leaks import finder
+from fgvr_kit.pipeline.pooled import Entry, entries_of, meaning_in, pool
+from fgvr_kit.pipeline.proposed import Sieve
+from fgvr_kit.pipeline.proposing import (
+    PROMPT,
+    Replies,
+    ask_for_lists,
+    merge_by_model,
+    parents_of,
+    prompts_used,
+    seeds_of,
+)
+from fgvr_kit.pipeline.unanswered import notices_of
 from fgvr_kit.progress import SILENT, Progress
-from fgvr_kit.types import GENERAL, Attribute, Notice, Summary
-from fgvr_kit.workspace import ATTRIBUTE_COLUMNS, Workspace
-
-PROMPT = "discover/attributes"
-TOKENS_EACH = 80  # of one attribute with its question, generously
-MIN_TOKENS = 2048  # thinking models spend most of them before the list begins
-MAX_NAME = 40  # characters; a longer "name" is a sentence
-MAX_QUESTION = 300
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "attributes": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"name": {"type": "string"}, "question": {"type": "string"}},
-                "required": ["name", "question"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["attributes"],
-    "additionalProperties": False,
-}
+from fgvr_kit.settings import DiscoverSettings
+from fgvr_kit.types import Attribute, Notice, Summary
+from fgvr_kit.workspace import Workspace
 
 
 def discover(
-    workspace: Workspace, *, from_file: Path | None = None, replace: bool = False, progress: Progress = SILENT
+    workspace: Workspace,
+    *,
+    from_file: Path | None = None,
+    add: Path | None = None,
+    replace: bool = False,
+    progress: Progress = SILENT,
 ) -> Summary:
     """Write attributes.csv: proposed by the backend of [discover], or read from a .txt, .csv or .json file.
 
-    An attributes.csv that is there is kept unless replace. Raises DatasetError for a file that cannot be
-    read, FgvrError "no-attributes-found" when file or reply hold none that is usable (nothing is written
-    then), SettingsError without a backend, and what the backend raises.
+    An attributes.csv that is there is kept unless replace.  add: a file whose attributes are put behind those that
+    are there; their rows stay as they are.  Raises DatasetError for a file that cannot be read, FgvrError
+    "no-attributes-found" when file or reply hold none that is usable (nothing is written then), SettingsError
+    without a backend, and what the backend raises.
     """
     target = workspace.root / "attributes.csv"
-    if target.is_file() and not replace:
+    if target.is_file() and not replace and add is None:
         return _kept(workspace, from_file)
     made_from = _asked_with(workspace)  # before the work: what is edited meanwhile makes the step stale
-    if from_file is not None:
-        proposed, most, why = read_attributes(from_file), None, ""
-        done: dict[str, Any] = {"from": str(from_file)}
-        notes: tuple[str, ...] = ()
-        shown: list[str] = []
-        n_telling = 0
+    if add is not None and target.is_file():
+        summary = added(workspace, _sieve(workspace), add, target)
+        made_from = fingerprint_of(workspace)
+    elif (file := from_file or add) is not None:
+        summary = taken_over(workspace, _sieve(workspace), file, target)
     else:
-        most = workspace.settings.discover.n_attributes
-        shown, n_telling = _seeds(workspace)
-        proposed, done, notes, why = _propose(workspace, shown, progress)
-    attributes, dropped = usable(
-        proposed, finder(workspace.classes().values()), workspace.settings.domain.superclass, most=most
-    )
-    if not attributes:
-        raise _none_found(from_file, done, dropped, why)
-    write_csv(target, ATTRIBUTE_COLUMNS, ([a.name, a.question, ""] for a in attributes))
-    rows = [("attributes", n, reason) for reason, n in dropped.items()]
-    rows += [("seeds", n_telling, "naming a class")] if n_telling else []
-    done["attributes"] = len(attributes)
-    summary = Summary("discover", done, tuple(rows), notes, tuple(_not_shown(workspace, shown)))
+        settings = workspace.settings
+        backend = open_backend(settings.discover.backend, settings, workspace.root, key="discover.backend")
+        summary = _proposed(workspace, backend, target, progress)
     workspace.store.finish("discover", made_from, summary)
     return summary
 
@@ -93,10 +77,17 @@ def fingerprint_of(workspace: Workspace) -> str:
 
 def _asked_with(workspace: Workspace) -> str:
     settings = workspace.settings
-    return fingerprint(
-        "discover", settings.domain.model_dump(), settings.discover.n_attributes, settings.discover.seeds,
-        workspace.prompts.hashes([PROMPT]),
-    )  # fmt: skip
+    parts: list[Any] = [
+        "discover", settings.domain.superclass, settings.discover.n_attributes, settings.discover.seeds,
+        workspace.prompts.hashes(prompts_used(workspace)),
+    ]  # fmt: skip
+    # What is new stands here only where it is changed: a workspace of before is not stale because of it.
+    own = settings.discover.model_dump(include={"samples", "temperature", "merge"})
+    if own != DiscoverSettings().model_dump(include=set(own)):
+        parts.append(own)
+    if parents := parents_of(workspace):
+        parts.append(parents)
+    return fingerprint(*parts)
 
 
 def _kept(workspace: Workspace, from_file: Path | None) -> Summary:
@@ -114,12 +105,103 @@ def _kept(workspace: Workspace, from_file: Path | None) -> Summary:
     return summary
 
 
-def _seeds(workspace: Workspace) -> tuple[list[str], int]:
-    """The seeds to show, and how many are not because they would give a class away."""
-    written = [seed for s in workspace.settings.discover.seeds if (seed := " ".join(s.split()))]
-    class_names = finder(workspace.classes().values())
-    shown = [seed for seed in written if not class_names.find(seed)]
-    return shown, len(written) - len(shown)
+def _sieve(workspace: Workspace) -> Sieve:
+    meaning = meaning_in(workspace.prompts.words["language"])
+    return Sieve(finder(workspace.classes().values()), workspace.settings.domain.superclass, meaning)
+
+
+# --- lists that a model proposes --------------------------------------------------------------------------------
+
+
+def _proposed(workspace: Workspace, backend: Backend, target: Path, progress: Progress) -> Summary:
+    sieve = _sieve(workspace)
+    replies = ask_for_lists(workspace, backend, sieve, progress)
+    pooled = {parent: pool(lists, sieve.meaning) for parent, lists in replies.lists.items()}
+    notices = _lacking(replies)
+    asked = [replies.asked]
+    if workspace.settings.discover.merge == "model":
+        for parent, one_list in pooled.items():
+            pooled[parent], merging = merge_by_model(workspace, backend, parent, one_list, progress)
+            asked.append(merging)
+    most = workspace.settings.discover.n_attributes
+    entries = entries_of({parent: one_list[:most] for parent, one_list in pooled.items()}, sieve.meaning)
+    if not entries:
+        raise _none_listed(replies, sieve)
+    attributes = [_asked_of_all(e.attribute, list(pooled), sieve) for e in entries]
+    write_attributes(target, attributes, {e.attribute.name: _note(e, replies) for e in entries})
+    if n := sum(len(one.others) for one_list in pooled.values() for one in one_list):
+        sieve.dropped["attributes", "another name for one that is listed"] += n
+    if n := sum(max(0, len(one_list) - most) for one_list in pooled.values()):
+        sieve.dropped["attributes", "more than were asked for"] += n
+    shown, n_telling = seeds_of(workspace)
+    rows = [*sieve.rows(), *([("seeds", n_telling, "naming a class")] if n_telling else [])]
+    done = {"backend": replies.backend.spec, **told(asked), **_counts(entries, replies)}
+    notes = tuple(sorted({note for each in asked for note in each.notes}))
+    notices += [*_not_shown(workspace, shown), *(n for each in asked[1:] for n in notices_of(each, True))]
+    return Summary("discover", done, tuple(rows), notes, tuple(notices))
+
+
+def _asked_of_all(attribute: Attribute, superclasses: Sequence[str], sieve: Sieve) -> Attribute:
+    """A question that all superclasses share must name none of them."""
+    names = "|".join(re.escape(superclass) for superclass in superclasses if superclass)
+    names_one = names and re.search(rf"\b(?:{names})(?:s|\b)", attribute.question, re.IGNORECASE)
+    if attribute.superclass or not names_one:
+        return attribute
+    return Attribute(attribute.name, sieve.question(attribute.name, ""), attribute.options)
+
+
+def _note(entry: Entry, replies: Replies) -> str:
+    """What stands beside an attribute in the list."""
+    said = [f"{n} of {replies.n}" + (f" for {parent}" if parent else "") for parent, n in entry.named]
+    note = f"named by {replies.backend.spec}"
+    note += f" in {', '.join(said)} replies" if replies.n > 1 or len(said) > 1 else ""
+    return note + (f"; also called {', '.join(entry.others)}" if entry.others else "")
+
+
+def _counts(entries: Sequence[Entry], replies: Replies) -> dict[str, Any]:
+    """Rows of the table about what was listed."""
+    rows: dict[str, Any] = {"attributes": len(entries)}
+    if n := sum(bool(entry.attribute.options) for entry in entries):
+        rows["with options"] = n
+    if len(replies.lists) > 1:
+        of_all = sum(not entry.attribute.superclass for entry in entries)
+        rows["of all superclasses"] = of_all
+        rows |= {
+            f"of {parent}": sum(entry.attribute.superclass == parent for entry in entries)
+            for parent in replies.lists
+        }
+    elif replies.n > 1:
+        support = [entry.named[0][1] for entry in entries]
+        rows |= {
+            f"named in {n} of {replies.n} replies": support.count(n)
+            for n in sorted(set(support), reverse=True)
+        }
+    return rows
+
+
+def _lacking(replies: Replies) -> list[Notice]:
+    """Replies that hold no list, where others do."""
+    n = sum(replies.n - len(lists) for lists in replies.lists.values())
+    empty = [parent for parent, lists in replies.lists.items() if parent and not lists]
+    if not n:
+        return []
+    of = f", among them all for {' and '.join(empty)}" if empty else ""
+    return [
+        Notice(
+            f"{n} of {replies.n * len(replies.lists)} replies hold no usable list{of}",
+            code="lists-missing",
+            hint="fgvr-kit attributes discover --replace asks for them again, and only for them",
+        )
+    ]
+
+
+def _none_listed(replies: Replies, sieve: Sieve) -> BackendError:
+    return BackendError(
+        f"{replies.backend.spec} listed no usable attribute",
+        code="no-attributes-found",
+        why="; ".join(f"{n} {why}" for _, n, why in sieve.rows()) or replies.why,
+        hint="try another model, or bring a list: fgvr-kit attributes discover --from FILE",
+    )
 
 
 def _not_shown(workspace: Workspace, seeds: Sequence[str]) -> Iterator[Notice]:
@@ -131,93 +213,3 @@ def _not_shown(workspace: Workspace, seeds: Sequence[str]) -> Iterator[Notice]:
             where=str(prompt.path),
             hint='add "seeds" to needs and {{ seeds | join("; ") }} to the text, as in the shipped file',
         )
-
-
-def _propose(
-    workspace: Workspace, seeds: Sequence[str], progress: Progress
-) -> tuple[list[Attribute], dict[str, Any], tuple[str, ...], str]:
-    """What the backend lists, rows and notes of the summary, and the beginning of its words."""
-    settings = workspace.settings
-    n = settings.discover.n_attributes
-    backend = open_backend(settings.discover.backend, settings, workspace.root, key="discover.backend")
-    prompt = workspace.prompts.render(PROMPT, **settings.domain.model_dump(), n_attributes=n, seeds=seeds)
-    request = Request("discover", prompt, schema=SCHEMA, max_tokens=max(MIN_TOKENS, TOKENS_EACH * n))
-    # A reply without a list is of no use to anybody: it is asked for again, not kept.
-    asked = ask(
-        backend, [request], workspace.store,
-        progress=progress, what="discover", retry_failed=True, judge=parse.judge,
-    )  # fmt: skip
-    if (row := asked.row(request)) is None:
-        raise next(iter(asked.errors.values()))
-    done = {"backend": backend.spec, "asked now": asked.n_new, "already stored": asked.n_stored}
-    notes = (row["note"],) if row["note"] else ()
-    proposed = parse.attribute_list(row["text"]) if row["outcome"] in USABLE else []
-    why = f"{row['outcome'].replace('_', ' ')}: {first_line(row['text'], 120) or 'an empty reply'}"
-    return proposed, done, notes, why
-
-
-def _none_found(
-    from_file: Path | None, done: dict[str, Any], dropped: Counter[str], why: str
-) -> DatasetError | BackendError:
-    told = "; ".join(f"{n} {reason}" for reason, n in dropped.items())
-    if from_file is not None:
-        return DatasetError(
-            "the file holds no usable attribute",
-            code="no-attributes-found",
-            where=str(from_file),
-            why=told or "it is empty",
-            hint="one a line: wing colour: What colour is the wing?",
-        )
-    return BackendError(
-        f"{done['backend']} listed no usable attribute",
-        code="no-attributes-found",
-        why=told or why,
-        hint="try another model, or bring a list: fgvr-kit attributes discover --from FILE",
-    )
-
-
-# --- what is usable ---------------------------------------------------------------------------------------
-
-
-def usable(
-    proposed: Sequence[Attribute], class_names: NameFinder, superclass: str, *, most: int | None = None
-) -> tuple[list[Attribute], Counter[str]]:
-    """Those that can be asked for, each with a question, and how many were dropped for which reason.
-
-    most: no more than so many.  A question that is missing, endless or names a class is composed anew.
-    """
-    kept: dict[str, Attribute] = {}
-    dropped: Counter[str] = Counter()
-    for attribute in proposed:
-        name = snake_case(attribute.name)
-        if reason := _why_not(name, kept, class_names, most):
-            dropped[reason] += 1
-            continue
-        question = " ".join(attribute.question.split())
-        if not question or len(question) > MAX_QUESTION or class_names.find(question):
-            question = f"What is the {name.replace('_', ' ')} of the {superclass}?"
-        kept[name] = Attribute(name, question)
-    return list(kept.values()), dropped
-
-
-def _why_not(name: str, kept: dict[str, Attribute], class_names: NameFinder, most: int | None) -> str | None:
-    if not name:
-        return "without a name"
-    if len(name) > MAX_NAME:
-        return f"named in more than {MAX_NAME} characters"
-    if name in kept:
-        return "named twice"
-    if name == GENERAL:
-        return f"called {GENERAL!r}, which is the free description"
-    if class_names.find(name):
-        return "naming a class"
-    if most is not None and len(kept) >= most:
-        return "more than were asked for"
-    return None
-
-
-def snake_case(name: str) -> str:
-    """'Wing-Colour' -> 'wing_colour'; 'legCount' -> 'leg_count'; a remark in brackets is left out."""
-    name = re.sub(r"[(\[{].*?[)\]}]|\(.*", " ", unicodedata.normalize("NFKC", name))
-    name = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", "_", name)
-    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")

@@ -1,20 +1,27 @@
-"""What a fresh workspace is given: fgvr.toml with every setting explained, and the prompts."""
+"""What a fresh workspace is given: fgvr.toml with every setting explained."""
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fgvr_kit import settings as settings_module
-from fgvr_kit import shipped
 from fgvr_kit.edited import write_text
-from fgvr_kit.settings import FILE_NAME
+from fgvr_kit.settings import FILE_NAME, HUB
 
 
-def write_settings(root: Path, overrides: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Write fgvr.toml. values: "section.key" -> value, over what the overrides say."""
+def write_settings(root: Path, name: str, place: Path, paths_root: Path, overrides: Sequence[str]) -> None:
+    """Write fgvr.toml for the dataset `name`, which lies at place.
+
+    paths_root: the folder that paths start from; it is written down where it is not the obvious one.
+    """
+    is_usual = paths_root.resolve() == (place if place.is_dir() else place.parent)
+    values = {
+        "dataset.path": name if name.startswith(HUB) else _relative(place, root),
+        "dataset.root": "" if is_usual else _relative(paths_root, root),
+    }
     chosen = settings_module.load(None, overrides, environ={})
     write_text(root / FILE_NAME, render_settings(values, chosen))
 
@@ -41,14 +48,5 @@ def render_settings(values: Mapping[str, Any], chosen: settings_module.Settings)
     return tomlkit.dumps(document)
 
 
-def copy_prompts(root: Path) -> int:
-    """Copy the shipped prompts that the workspace does not have yet; return how many."""
-    copied = 0
-    source = shipped.folder("prompts")
-    for file in sorted(source.glob("*/*.md")):
-        target = root / "prompts" / file.relative_to(source)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-            copied += 1
-    return copied
+def _relative(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root) if path.is_relative_to(root) else str(path)

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgvr_kit import templates as templates_module
-from fgvr_kit.backends import parse
+from fgvr_kit.asking import parse
+from fgvr_kit.asking.engine import ask
+from fgvr_kit.asking.replies import USABLE
 from fgvr_kit.backends.base import Request, open_backend
-from fgvr_kit.backends.engine import USABLE, ask
 from fgvr_kit.pipeline.leaks import finder
+from fgvr_kit.pipeline.singular import singular
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.templates import Template
 from fgvr_kit.types import Image, Outcome
@@ -109,9 +111,7 @@ def guess_from_pictures(
     if not images:
         raise workspace.no_images()
     backend = open_backend(spec, workspace.settings, workspace.root, key="extract.backend")
-    prompt = workspace.prompts.render(PROMPT, n_images=len(images))
-    refs = tuple(workspace.ref_of(image) for image in images)
-    request = Request("guess", prompt, refs, schema=SCHEMA, max_tokens=MAX_TOKENS)
+    request = request_about(workspace, images)
     # A reply that says nothing usable is asked for again next time, as in discover.
     asked = ask(
         backend, [request], workspace.store, progress=progress, what="guess", retry_failed=True, judge=judge
@@ -121,11 +121,28 @@ def guess_from_pictures(
     superclass, unit = (read(row["text"]) if row["outcome"] in USABLE else None) or ("", "")
     if not superclass or finder(workspace.classes().values()).find(superclass):
         return None
+    why = f"{backend.spec} looked at {len(images)} training pictures"
+    return Guess(superclass, unit, template_for(superclass), why)
+
+
+def request_about(workspace: Workspace, images: Sequence[Image]) -> Request:
+    """What all these pictures show; each is of another class."""
+    prompt = workspace.prompts.render(PROMPT, n_images=len(images))
+    refs = tuple(workspace.ref_of(image) for image in images)
+    return Request("guess", prompt, refs, schema=SCHEMA, max_tokens=MAX_TOKENS)
+
+
+def template_for(superclass: str) -> str | None:
+    """The template whose superclass this is, or whose words it is one of."""
     templates = templates_module.load_all()
     template = next((t for t in templates if t.said("domain.superclass") == superclass), None)
     template = template or _template_of([_words(superclass)], templates)
-    why = f"{backend.spec} looked at {len(images)} training pictures"
-    return Guess(superclass, unit, template.name if template else None, why)
+    return template.name if template else None
+
+
+def meaning_of(superclass: str) -> tuple[str, ...]:
+    """What "Beetles" and "beetle" share."""
+    return _stems(_words(superclass))
 
 
 def judge(request: Request, text: str) -> tuple[Outcome, str]:
@@ -175,17 +192,8 @@ def _words(name: str) -> list[str]:
     return _YEAR.sub("", text).casefold().split()
 
 
-def _stem(word: str) -> str:
-    """A word without the s of a plural; only for comparing."""
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("ches", "shes", "sses", "xes")):
-        return word[:-2]
-    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
-
-
 def _stems(words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_stem(word) for word in words)
+    return tuple(singular(word) for word in words)
 
 
 def _template_of(names: Sequence[list[str]], templates: Sequence[Template]) -> Template | None:
@@ -234,7 +242,7 @@ def _common_ending(names: Sequence[list[str]]) -> str:
     last = ending[-1]
     if last in _NO_THINGS or len(last) < 3 or not last.isalpha():
         return ""
-    return " ".join([*ending[:-1], last if last.endswith("ns") else _stem(last)])
+    return " ".join([*ending[:-1], last if last.endswith("ns") else singular(last)])
 
 
 def _are_binomials(names: Sequence[str]) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fgvr_kit.backends import parse
+from fgvr_kit.asking import parse
+from fgvr_kit.dataset.attributes import ATTRIBUTE_COLUMNS, is_asked
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.types import Attribute
 
@@ -15,8 +17,9 @@ from fgvr_kit.types import Attribute
 def read_attributes(file: Path) -> list[Attribute]:
     """The attributes of a file as written; a question that is not given is empty.
 
-    .txt: one a line, "name" or "name: question"; lines that begin with # are remarks.  .csv: columns
-    `attribute` (or `name`) and `question`.  .json: a list of names or of {"name", "question"}.
+    .txt: one a line, "name", "name: question" or "name: question [red; blue]"; lines that begin with # are remarks.
+    .csv: columns `attribute` (or `name`), `question`, `options` ("red; blue") and `superclass`; rows whose `status`
+    is "dropped" or "merged into ..." are left out.  .json: a list of names, or of objects with these keys.
     Raises DatasetError "attributes-file" when it cannot be read, "csv-columns" without such a column.
     """
     ending = file.suffix.lower()
@@ -34,8 +37,13 @@ def read_attributes(file: Path) -> list[Attribute]:
 
 def _of_lines(text: str, file: Path) -> list[Attribute]:
     lines = [line.strip() for line in text.splitlines()]
-    pairs = [line.partition(":") for line in lines if line and not line.startswith("#")]
-    return [Attribute(name.strip(), question.strip()) for name, _, question in pairs]
+    return [_of_line(line) for line in lines if line and not line.startswith("#")]
+
+
+def _of_line(line: str) -> Attribute:
+    closed = re.fullmatch(r"(.*?)\[([^\[\]]*[;|][^\[\]]*)\]", line)
+    name, _, question = (closed[1] if closed else line).partition(":")
+    return Attribute(name.strip(), question.strip(), parse.values_in(closed[2]) if closed else ())
 
 
 def _of_json(text: str, file: Path) -> list[Attribute]:
@@ -58,10 +66,18 @@ def _of_csv(text: str, file: Path) -> list[Attribute]:
             code="csv-columns",
             where=str(file),
             why=f"its first line is {head.strip()!r}",
-            hint="the first line must be attribute,question",
+            hint="the first line must be attribute,question (and options,superclass where there are any)",
         )
-    question = columns.index("question") if "question" in columns else len(columns)
-    return [Attribute(said, _cell(row, question)) for row in rows[1:] if (said := _cell(row, name))]
+    found = []
+    for cells in rows[1:]:
+        row = {column: _cell(cells, columns.index(column)) for column in columns} | {
+            "attribute": _cell(cells, name)
+        }
+        row = dict.fromkeys(ATTRIBUTE_COLUMNS, "") | row
+        if is_asked(row):
+            options = parse.values_in(row["options"])
+            found.append(Attribute(row["attribute"], row["question"], options, row["superclass"]))
+    return found
 
 
 def _cell(row: Sequence[str], place: int) -> str:

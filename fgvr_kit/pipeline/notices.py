@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from fgvr_kit.dataset.names import spellings
-from fgvr_kit.types import Notice, ScannedImage, Skipped
+from fgvr_kit.types import SPLITS, Notice, ScannedImage, Skipped
 
 MOST_OF_A_GROUP = 0.5
 """Share of the images that one group may have before it is pointed out."""
@@ -31,6 +31,32 @@ def notices_of(images: Sequence[ScannedImage]) -> list[Notice]:
     """About the images in use."""
     used = [image for image in images if not image.set_aside]
     return [*_one_group(used), *_lacking(used), *_spellings(used), *_torn(used), *_leaks(used)]
+
+
+def split_notices(
+    flags: Sequence[str], images: Sequence[ScannedImage], n_brought: int, *, stands: bool
+) -> list[Notice]:
+    """About flags that ask for a draw which does not take place.
+
+    n_brought: images whose side the dataset itself tells.  stands: there were sides before, and they are kept.
+    """
+    if not flags or not (stands or n_brought == len(images)):
+        return []
+    counts = Counter(image.split for image in images if not image.set_aside)
+    sides = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+    verb = "moves" if len(flags) == 1 else "move"
+    is_brought = n_brought == len(images)
+    return [
+        Notice(
+            f"{' and '.join(flags)} {verb} no image: "
+            + ("the dataset brings its own split" if is_brought else "the split that was drawn stands")
+            + f" ({sides})",
+            code="split-brought" if is_brought else "split-kept",
+            why=None if is_brought else "an image that was trained on must not become a test image unasked",
+            hint="leave it out; of a table, --split-col none takes no notice of its split" if is_brought
+            else "fgvr-kit init --resplit draws it anew; until then only classes that are new are split so",
+        )
+    ]  # fmt: skip
 
 
 def _one_group(images: Sequence[ScannedImage]) -> list[Notice]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL.Image import Image
 
 from fgvr_kit.dataset.duplicates import near_duplicates
-from fgvr_kit.dataset.groups import Groups, group_images
+from fgvr_kit.dataset.groups import Groups, group_images, group_names
 from fgvr_kit.dataset.images import open_image
-from fgvr_kit.dataset.splits import Shares, assign_splits, keep_shots
+from fgvr_kit.dataset.licences import permit
+from fgvr_kit.dataset.splits import Shares, assign_splits
+from fgvr_kit.pipeline.aside import set_aside
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import DatasetSettings
 from fgvr_kit.types import PixelFacts, ScannedImage, Side
@@ -78,11 +79,29 @@ def sided(
     used: pixel hashes that were shots before; they stay before others.
     """
     shares = Shares(dataset.test, dataset.val, dataset.seed)
-    assigned, sides = assign_splits(images, list(groups.members().values()), shares, stored)
-    held = [
-        replace(image, set_aside=f"quarantined: {quarantined[image.sha256]}")
-        if image.sha256 in quarantined
-        else image
-        for image in assigned
-    ]
-    return keep_shots(held, dataset.shots, dataset.seed, used), sides
+    names = group_names(images, dataset.group_by)
+    members = list(groups.members().values())
+    is_permitted = permit(dataset.only_licence)
+    fit = {n for n, image in enumerate(images) if is_permitted(image)}
+    if 0 < len(fit) < len(images):  # the shares of a class are those of its images in use
+        stored = _drawn_alone(images, sorted(fit), members, shares, stored, names)
+    assigned, sides = assign_splits(images, members, shares, stored, names)
+    return set_aside(assigned, dataset, quarantined, used), sides
+
+
+def _drawn_alone(
+    images: Sequence[ScannedImage],
+    numbers: Sequence[int],
+    members: Sequence[Sequence[int]],
+    shares: Shares,
+    stored: Mapping[str, Side],
+    names: Sequence[Sequence[str]],
+) -> dict[str, Side]:
+    """The stored sides, and those of the images of these numbers, drawn as if there were no others."""
+    place = {number: n for n, number in enumerate(numbers)}
+    left = [[place[n] for n in group if n in place] for group in members]
+    drawn = assign_splits(
+        [images[n] for n in numbers], [group for group in left if group], shares, stored,
+        [names[n] for n in numbers],
+    )[1]  # fmt: skip
+    return {**drawn, **stored}

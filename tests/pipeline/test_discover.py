@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import pytest
 
 from fgvr_kit.backends.base import Request
 from fgvr_kit.errors import BackendError, FgvrError
+from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.pipeline import discover as module
-from fgvr_kit.pipeline.discover import discover, snake_case
+from fgvr_kit.pipeline.discover import discover
+from fgvr_kit.pipeline.proposing import requests_for
 from fgvr_kit.types import Attribute
-from tests.pipeline.coins import EXAMPLE, Scripted, cut, make_workspace, opened, use
+from tests.ejected import ejected
+from tests.pipeline.coins import CLASSES, EXAMPLE, Scripted, cut, make_workspace, opened, set_attributes, use
 
 
 @pytest.fixture
@@ -23,6 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 RIM = {"name": "rim", "question": "How is the rim?"}
 COMPOSED = "What is the rim of the euro coin?"
+ONCE = "discover.samples=1"
 SEEDS = 'discover.seeds=["rim width", " shape of the  stars "]'
 
 
@@ -30,7 +35,7 @@ def test_a_model_lists_attributes_and_is_told_no_class(root: Path, monkeypatch: 
     listed = [RIM, {"name": "Metal Colour", "question": ""}]
     backend = Scripted(lambda _: json.dumps({"attributes": listed}), note="untrained toy model")
     use(backend, monkeypatch)
-    with opened(root) as workspace:
+    with opened(root, ONCE) as workspace:
         summary = discover(workspace)
         assert workspace.attributes() == [
             Attribute("rim", "How is the rim?"),
@@ -55,7 +60,7 @@ def test_what_cannot_be_asked_for_is_dropped_and_counted(root: Path, monkeypatch
         "one too many",
     ]  # fmt: skip
     use(Scripted(lambda _: json.dumps(listed)), monkeypatch)
-    with opened(root, "discover.n_attributes=2") as workspace:
+    with opened(root, ONCE, "discover.n_attributes=2") as workspace:
         summary = discover(workspace)
         assert workspace.attributes() == [
             Attribute("rim", "How is the rim?"),
@@ -87,20 +92,20 @@ def test_a_reply_without_a_usable_attribute_changes_nothing(
     assert (root / "attributes.csv").read_text().endswith("rim,How is the rim?,mine\n")
 
 
-def test_a_useless_reply_is_asked_for_again_and_a_good_one_is_not(
+def test_a_useless_reply_is_mended_or_asked_for_again_and_a_good_one_is_not(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replies = iter(["none", cut('["rim", "st'), '["rim"]'])
+    replies = iter(["none", "still none", cut('["rim", "st'), "none", '["rim"]'])
     backend = Scripted(lambda _: next(replies))
     use(backend, monkeypatch)
-    with opened(root) as workspace:
+    with opened(root, ONCE) as workspace:
         for _ in range(2):
             with pytest.raises(BackendError, match="no usable attribute"):
                 discover(workspace)
-        discover(workspace)
+        assert discover(workspace).done["repaired"] == 1
         assert discover(workspace, replace=True).done["asked now"] == 0
         assert workspace.attributes() == [Attribute("rim", COMPOSED)]
-    assert len(backend.asked) == 3
+    assert len(backend.asked) == 5
 
 
 def test_a_list_that_is_there_is_kept_and_no_model_is_asked(
@@ -199,7 +204,7 @@ def test_the_step_stands_on_the_words_of_its_prompt_and_on_the_list(root: Path) 
     for override in ("discover.n_attributes=3", "domain.unit=coin", "domain.notes=blurred", SEEDS):
         with opened(root, override) as workspace:
             assert module.fingerprint_of(workspace) != before
-    prompt = root / "prompts" / "discover" / "attributes.md"
+    prompt = ejected(root, "discover/attributes")
     prompt.write_text(prompt.read_text() + "\nBe brief.")
     with opened(root) as workspace:
         assert module.fingerprint_of(workspace) != before
@@ -211,7 +216,7 @@ def test_the_step_stands_on_the_words_of_its_prompt_and_on_the_list(root: Path) 
 def test_a_prompt_edited_while_the_model_answers_makes_the_step_stale(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompt = root / "prompts" / "discover" / "attributes.md"
+    prompt = ejected(root, "discover/attributes")
 
     def edit_and_answer(_: Request) -> str:
         prompt.write_text(prompt.read_text() + "\nBe brief.")
@@ -221,18 +226,6 @@ def test_a_prompt_edited_while_the_model_answers_makes_the_step_stale(
     with opened(root) as workspace:
         discover(workspace)
         assert workspace.store.walk()["discover"]["fingerprint"] != module.fingerprint_of(workspace)
-
-
-@pytest.mark.parametrize(
-    ("name", "snake"),
-    [
-        ("Wing-Colour", "wing_colour"), ("legCount", "leg_count"), ("RGB value", "rgb_value"),
-        ("possible make (automobile manufacturers)", "possible_make"), ("Flügelfarbe", "flügelfarbe"),
-        ("翅膀 颜色", "翅膀_颜色"), ("(none)", ""), ("  ", ""),
-    ],
-)  # fmt: skip
-def test_names_are_written_alike(name: str, snake: str) -> None:
-    assert snake_case(name) == snake
 
 
 def prompt_with(root: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> str:
@@ -269,10 +262,241 @@ def test_seeds_that_the_own_prompt_has_no_place_for_are_pointed_out(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(Scripted(lambda _: '["rim"]'), monkeypatch)
-    (root / "prompts" / "discover" / "attributes.md").write_text(
+    ejected(root, "discover/attributes").write_text(
         '+++\nneeds = ["superclass"]\n+++\nHow does one {{ superclass }} differ from another?'
     )
     with opened(root, SEEDS) as workspace:
         assert [notice.code for notice in discover(workspace).notices] == ["seeds-not-shown"]
     with opened(root) as workspace:
         assert discover(workspace, replace=True).notices == ()
+
+
+# --- several replies ----------------------------------------------------------------------------------------------
+
+
+def replying(*lists: object) -> Scripted:
+    """Each sample has a list of its own."""
+    return Scripted(lambda request: json.dumps({"attributes": lists[request.sample]}))
+
+
+def notes(root: Path) -> dict[str, str]:
+    with (root / "attributes.csv").open(encoding="utf-8", newline="") as file:
+        return {row["attribute"]: row["note"] for row in csv.DictReader(file)}
+
+
+def test_replies_are_pooled_and_what_more_of_them_name_stands_first(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = replying(["wear", "rim", "star count"], ["Number of the stars", "rims"], ["rim", "motif"])
+    use(backend, monkeypatch)
+    with opened(root) as workspace:
+        summary = discover(workspace)
+        assert [a.name for a in workspace.attributes()] == ["rim", "star_count", "wear", "motif"]
+    assert summary.done == {
+        "backend": "scripted:model", "asked now": 3, "already stored": 0, "attributes": 4,
+        "named in 3 of 3 replies": 1, "named in 2 of 3 replies": 1, "named in 1 of 3 replies": 2,
+    }  # fmt: skip
+    assert summary.dropped == (("attributes", 2, "another name for one that is listed"),)
+    assert notes(root)["star_count"] == (
+        "named by scripted:model in 2 of 3 replies; also called number_of_the_stars"
+    )
+    assert [(r.sample, r.temperature) for r in backend.asked] == [(0, 0.0), (1, 0.7), (2, 0.7)]
+
+
+def test_a_longer_pool_than_was_asked_for_loses_what_fewest_replies_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(replying(["rim", "wear"], ["motif", "rim"], ["motif"]), monkeypatch)
+    with opened(root, "discover.n_attributes=2") as workspace:
+        assert discover(workspace).dropped == (("attributes", 1, "more than were asked for"),)
+        assert [a.name for a in workspace.attributes()] == ["motif", "rim"]  # by their mean place
+
+
+def test_a_recording_is_asked_once(root: Path) -> None:
+    (root / "said.jsonl").write_text(json.dumps({"purpose": "discover", "text": '["rim"]'}) + "\n")
+    with opened(root, 'discover.backend="replay:said.jsonl"') as workspace:
+        assert discover(workspace).done["asked now"] == 1
+    assert notes(root) == {"rim": "named by replay:said.jsonl"}
+
+
+def test_a_reply_without_a_list_is_told_where_others_hold_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = Scripted(lambda request: "none" if request.sample == 1 else '["rim"]')
+    use(backend, monkeypatch)
+    with opened(root) as workspace:
+        summary = discover(workspace)
+        assert [notice.code for notice in summary.notices] == ["lists-missing"]
+        backend.say = lambda _: '["wear"]'
+        again = discover(workspace, replace=True)  # only the one that held none
+        assert (again.done["asked now"], again.notices) == (1, ())
+        assert [a.name for a in workspace.attributes()] == ["rim", "wear"]
+
+
+def test_what_the_model_finds_to_mean_the_same_is_merged_on_request(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"discover": '["rim", "edge", "wear", "signs of use"]',
+            "merge": '{"groups": [["edge", "rim"], ["wear", "signs_of_use", "unheard of"]]}'}  # fmt: skip
+    backend = Scripted(lambda request: said[request.purpose])
+    use(backend, monkeypatch)
+    with opened(root, ONCE, "discover.merge=model") as workspace:
+        summary = discover(workspace)
+        assert [a.name for a in workspace.attributes()] == ["rim", "wear"]
+        asked_with = module.fingerprint_of(workspace)
+    assert summary.done["asked now"] == 2
+    assert "- signs_of_use: What is the signs of use of the euro coin?" in backend.asked[-1].prompt.text
+    assert notes(root) == {
+        "rim": "named by scripted:model; also called edge", "wear": "named by scripted:model; also called signs_of_use",
+    }  # fmt: skip
+    with opened(root, ONCE) as workspace:
+        assert module.fingerprint_of(workspace) != asked_with
+
+
+@pytest.mark.parametrize("said", ["no idea", '{"groups": []}', '{"groups": "rim"}', '{"groups": [7, [3]]}'])
+def test_a_merge_reply_of_no_use_leaves_the_list_as_it_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    use(Scripted(lambda r: '["rim", "edge"]' if r.purpose == "discover" else said), monkeypatch)
+    with opened(root, ONCE, "discover.merge=model") as workspace:
+        discover(workspace)
+        assert [a.name for a in workspace.attributes()] == ["rim", "edge"]
+
+
+def test_values_are_a_closed_list_where_half_of_the_replies_say_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rim = {**RIM, "options": ["plain", "Ribbed.", "plain", "not visible"]}
+    use(replying([rim, {"name": "motif", "question": "Which?", "options": []}],
+                 [RIM, {"name": "motif", "options": ["map", "tree"]}], [{"name": "motif"}]), monkeypatch)  # fmt: skip
+    with opened(root) as workspace:
+        summary = discover(workspace)
+        assert [(a.name, a.options) for a in workspace.attributes()] == [
+            ("motif", ()), ("rim", ("plain", "Ribbed")),
+        ]  # fmt: skip
+    assert summary.done["with options"] == 1
+
+
+def test_what_is_new_leaves_the_fingerprint_as_it_was_where_it_is_not_used(root: Path) -> None:
+    set_attributes(root, "rim")
+    with opened(root) as workspace:
+        before = module.fingerprint_of(workspace)
+        assert before == fingerprint(
+            "discover", "euro coin", 12, [], workspace.prompts.hashes(["discover/attributes"])
+        )
+    for override in ("discover.samples=5", "discover.temperature=1.0", "discover.merge=model"):
+        with opened(root, override) as workspace:
+            assert module.fingerprint_of(workspace) != before
+
+
+# --- several superclasses -----------------------------------------------------------------------------------------
+
+
+def with_parents(root: Path, *parents: str) -> None:
+    lines = [
+        f"{name},{name.replace('_', ' ')},,,,{parent},,"
+        for name, parent in zip(CLASSES, parents, strict=True)
+    ]
+    head = "class,display_name,synonyms,scientific,common,parent,merged_into,note"
+    (root / "classes.csv").write_text("\n".join([head, *lines]) + "\n")
+
+
+CAT_DOG = {
+    "cat": [{"name": "fur colour", "question": "What colour is the cat's fur?", "options": ["red", "grey"]},
+            {"name": "ear tufts", "question": ""}],
+    "dog": [{"name": "colour of the fur", "question": "What colour?", "options": ["grey", "black"]}, "snout length"],
+}  # fmt: skip
+
+
+def of_pets(request: Request) -> str:
+    return json.dumps(CAT_DOG["cat" if "one cat each" in request.prompt.text else "dog"])
+
+
+def test_cats_and_dogs_get_a_list_each_and_share_what_both_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_parents(root, "cat", "dog")
+    backend = Scripted(of_pets)
+    use(backend, monkeypatch)
+    with opened(root, ONCE, "domain.superclass=pet") as workspace:
+        summary = discover(workspace)
+        assert workspace.attributes() == [
+            Attribute("fur_colour", "What is the fur colour of the pet?", ("red", "grey", "black")),
+            Attribute("ear_tufts", "What is the ear tufts of the cat?", (), "cat"),
+            Attribute("snout_length", "What is the snout length of the dog?", (), "dog"),
+        ]
+        assert workspace.store.walk()["discover"]["fingerprint"] == module.fingerprint_of(workspace)
+    assert len(backend.asked) == 2
+    assert {k: v for k, v in summary.done.items() if k.startswith(("attr", "of"))} == {
+        "attributes": 3, "of all superclasses": 1, "of cat": 1, "of dog": 1,
+    }  # fmt: skip
+    assert notes(root)["fur_colour"] == "named by scripted:model in 1 of 1 for cat, 1 of 1 for dog replies"
+
+
+@pytest.mark.parametrize(
+    ("parents", "chosen", "n_lists"),
+    [
+        (("cat", "dog"), "auto", 2), (("cat", "dog"), "no", 1), (("cat", "cat"), "yes", 1), (("cat", ""), "auto", 1),
+        (("", ""), "yes", 1), (("big 1 euro", "dog"), "yes", 1),  # a parent that tells a class
+    ],
+)  # fmt: skip
+def test_when_there_is_a_list_for_each_parent(
+    root: Path, parents: tuple[str, str], chosen: str, n_lists: int
+) -> None:
+    with_parents(root, *parents)
+    with opened(root, ONCE, f"discover.per_parent={chosen}") as workspace:
+        assert len(list(requests_for(workspace))) == n_lists
+
+
+# --- lists that people bring --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "attribute,question,options,superclass,status\nrim,How?,plain|ribbed,,\near,,,cat,\nx,,,,dropped\n"),
+        ("a.csv", 'attribute;question;options;superclass\nrim;How?;"plain; ribbed";\near;;;cat\n'),
+        ("a.json", '[{"name": "rim", "question": "How?", "values": "plain|ribbed"}, {"name": "ear", "parent": "cat"}]'),
+        ("a.txt", "rim: How? [plain; ribbed]\near\n"),
+    ],
+)  # fmt: skip
+def test_an_expert_brings_values_and_superclasses_too(root: Path, name: str, text: str) -> None:
+    with_parents(root, "cat", "dog")
+    (root / name).write_text(text)
+    with opened(root) as workspace:
+        discover(workspace, from_file=root / name)
+        rim, ear = workspace.attributes()
+    assert (rim.question, rim.options) == ("How?", ("plain", "ribbed"))
+    assert ear.superclass == ("" if name == "a.txt" else "cat")
+    assert notes(root)["rim"] == f"from {name}"
+
+
+def test_an_attribute_of_a_superclass_that_no_class_has_is_left_out(root: Path) -> None:
+    (root / "a.csv").write_text("attribute,question,superclass\nrim,,\near,,cat\n")
+    with opened(root) as workspace:
+        summary = discover(workspace, from_file=root / "a.csv")
+        assert [a.name for a in workspace.attributes()] == ["rim"]
+    assert [(what, n) for what, n, _ in summary.dropped] == [("attributes", 1)]
+
+
+def test_a_file_is_added_to_the_list_and_its_rows_stay_as_they_are(root: Path) -> None:
+    before = "attribute;question;mine;status\nrim;How is it?;x;\nwear;How worn?;y;dropped\n"
+    (root / "attributes.csv").write_text(before)
+    (root / "more.txt").write_text("rims\nWear\nmotif: Which motif? [map; tree]\n")
+    with opened(root) as workspace:
+        summary = discover(workspace, add=root / "more.txt")
+        assert workspace.attributes() == [
+            Attribute("rim", "How is it?"), Attribute("motif", "Which motif?", ("map", "tree")),
+        ]  # fmt: skip
+        assert workspace.store.walk()["discover"]["fingerprint"] == module.fingerprint_of(workspace)
+        assert discover(workspace, add=root / "more.txt").done["added"] == 0
+    assert (summary.done["added"], summary.done["attributes"]) == (1, 2)
+    assert summary.dropped == (("attributes", 2, "in the list already"),)
+    assert (root / "attributes.csv").read_text().splitlines()[1:3] == before.splitlines()[1:]
+
+
+def test_a_file_that_is_added_to_nothing_is_the_list(root: Path) -> None:
+    (root / "more.txt").write_text("motif\n")
+    with opened(root) as workspace:
+        discover(workspace, add=root / "more.txt")
+        assert [a.name for a in workspace.attributes()] == ["motif"]

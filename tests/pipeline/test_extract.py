@@ -13,6 +13,7 @@ from fgvr_kit.pipeline.extract import extract
 from fgvr_kit.pipeline.init import init
 from fgvr_kit.pipeline.leaks import finder
 from fgvr_kit.types import GENERAL
+from tests.ejected import ejected
 from tests.pipeline.coins import (
     CLASSES,
     EXAMPLE,
@@ -70,15 +71,16 @@ def test_running_again_asks_nothing_and_changes_nothing(root: Path) -> None:
         assert workspace.store.digest("answers", ["image_id", "attribute", "value", "reply_id"]) == before
 
 
-@pytest.mark.parametrize("ask", ["each", "together"])
+@pytest.mark.parametrize("ask", ["single", "joint"])
 def test_the_class_never_reaches_a_prompt(root: Path, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
     backend = Scripted(plain)
     use(backend, monkeypatch)
     with opened(root, f"extract.ask={ask}", "domain.notes='on a table'") as workspace:
         extract(workspace)
         names = finder(workspace.classes().values())
-    sent = [json.dumps([r.prompt.system, r.prompt.text, r.schema, r.attribute]) for r in backend.asked]
-    assert len(sent) == N_COINS * (14 if ask == "each" else 2)
+    asked = [r for r in backend.asked if not r.turns]  # without the turns that mend a reply
+    sent = [json.dumps([r.prompt.system, r.prompt.text, r.schema, r.attribute]) for r in asked]
+    assert len(sent) == N_COINS * (14 if ask == "single" else 2)
     assert [text for text in sent if names.find(text)] == []
     assert all("euro coin" in text and "on a table" in text for text in sent)
     assert names.find(f"a {CLASSES[0]}")  # the search itself finds what it looks for
@@ -100,7 +102,7 @@ def test_each_request_carries_its_image_and_its_tokens(root: Path, monkeypatch: 
     assert "What of the rim?" in of_first[1].prompt.text
 
 
-def test_together_is_one_json_request_an_image_and_the_free_description(
+def test_joint_is_one_json_request_an_image_and_the_free_description(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def say(request: Request) -> Said:
@@ -111,7 +113,7 @@ def test_together_is_one_json_request_an_image_and_the_free_description(
     backend = Scripted(say)
     use(backend, monkeypatch)
     set_attributes(root, "rim", "stars", "metal_colour")
-    with opened(root, "extract.ask=together", "extract.max_tokens=10") as workspace:
+    with opened(root, "extract.ask=joint", "extract.max_tokens=10") as workspace:
         summary = extract(workspace)
         expected = {GENERAL: "A coin.", "rim": "fine ribs", "metal_colour": "gold."}
         assert list(workspace.store.answers().values()) == [expected] * N_COINS
@@ -133,7 +135,7 @@ def test_answers_that_break_off_in_json_are_not_used(root: Path, monkeypatch: py
     texts = iter([broken, whole, *[broken] * N_COINS])
     use(Scripted(lambda r: "A coin." if r.attribute else cut(next(texts))), monkeypatch)
     set_attributes(root, "rim", "stars")
-    with opened(root, "extract.ask=together") as workspace:
+    with opened(root, "extract.ask=joint") as workspace:
         summary = extract(workspace)
         assert sum(len(answers) for answers in workspace.store.answers().values()) == N_COINS + 2
     assert summary.dropped == (("answers", 2 * (N_COINS - 1), "cut off at max_tokens"),)
@@ -243,7 +245,7 @@ def test_failed_replies_are_asked_again_on_request_only(root: Path, monkeypatch:
         (notice,) = extract(workspace).notices
         assert (notice.why, notice.hint) == (
             f"{N_COINS} times cut off at max_tokens",
-            "a larger max_tokens asks anew",
+            "a larger max_tokens asks these anew, and only these",
         )
         backend.say = lambda _: "ribbed"
         assert extract(workspace).done["asked now"] == 0
@@ -335,19 +337,21 @@ def test_without_its_database_a_workspace_is_to_be_initialised_again(root: Path)
 def test_the_step_stands_on_what_is_asked_and_on_who_answers(root: Path) -> None:
     with opened(root) as workspace:
         before = module.fingerprint_of(workspace)
-    same = ["describe.backend=other:model", "domain.unit=coin", "describe.sentences=2"]
+    same = ["describe.backend=other:model", "domain.template=birds", "describe.sentences=2"]
     other = [
         "extract.backend=other:model",
-        "extract.ask=together",
+        "extract.ask=joint",
         "extract.max_tokens=7",
         "domain.superclass=coin",
         "domain.notes=blurred",
+        "domain.unit=coin",
+        "domain.language=de",
     ]
     found = []
     for override in (*same, *other):
         with opened(root, override) as workspace:
             found.append(module.fingerprint_of(workspace) == before)
-    assert found == [True, True, True, False, False, False, False, False]
+    assert found == [True] * len(same) + [False] * len(other)
     (root / "attributes.csv").write_text("attribute,question,note\nstars,How many stars?,\n")
     with opened(root) as workspace:
         assert module.fingerprint_of(workspace) != before
@@ -356,8 +360,8 @@ def test_the_step_stands_on_what_is_asked_and_on_who_answers(root: Path) -> None
 @pytest.mark.parametrize(
     ("ask", "prompt", "matters"),
     [
-        ("each", "general", True), ("each", "question", True), ("each", "together", False),
-        ("together", "general", True), ("together", "question", False), ("together", "together", True),
+        ("single", "general", True), ("single", "question", True), ("single", "joint", False),
+        ("joint", "general", True), ("joint", "question", False), ("joint", "joint", True),
     ],
 )  # fmt: skip
 def test_an_edited_prompt_makes_the_step_stale_when_it_is_sent(
@@ -365,7 +369,7 @@ def test_an_edited_prompt_makes_the_step_stale_when_it_is_sent(
 ) -> None:
     with opened(root, f"extract.ask={ask}") as workspace:
         before = module.fingerprint_of(workspace)
-    file = root / "prompts" / "extract" / f"{prompt}.md"
+    file = ejected(root, f"extract/{prompt}")
     file.write_text(file.read_text() + "\nBe brief.")
     with opened(root, f"extract.ask={ask}") as workspace:
         assert (module.fingerprint_of(workspace) != before) is matters

@@ -22,9 +22,9 @@ def test_a_workspace_is_made_and_the_image_folder_is_left_alone(tmp_path: Path) 
     summary = init(folder, tmp_path, ["domain.superclass='pest insect'"])
 
     assert tree(folder) == before
-    assert {p.name for p in tmp_path.iterdir()} == {"pests", "fgvr.toml", "classes.csv", "prompts", ".fgvr"}
+    assert {p.name for p in tmp_path.iterdir()} == {"pests", "fgvr.toml", "classes.csv", ".fgvr"}
     assert summary.done == {
-        "workspace": "made",
+        "workspace": f"made in {tmp_path}",
         "layout": "<class>/*",
         "recognised by": "2 folders hold images",
         "classes": 2,
@@ -32,7 +32,6 @@ def test_a_workspace_is_made_and_the_image_folder_is_left_alone(tmp_path: Path) 
         "train": 12,
         "test": 3,
         "split": "stratified, seeded, stored",
-        "prompt files written": summary.done["prompt files written"],
     }
     with Workspace(tmp_path) as workspace:
         assert workspace.settings.domain.superclass == "pest insect"
@@ -62,6 +61,7 @@ def test_running_again_keeps_what_people_edited_and_adds_what_is_new(tmp_path: P
     (tmp_path / "classes.csv").write_text(
         "class,display_name,synonyms,note\nbee,Honey bee,Apis;bees,mine\nwasp,wasp,,\n"
     )
+    (tmp_path / "prompts" / "ask").mkdir(parents=True)
     (tmp_path / "prompts" / "ask" / "open.md").write_text("mine")
     (tmp_path / "fgvr.toml").write_text((tmp_path / "fgvr.toml").read_text().replace('"object"', '"insect"'))
     with Workspace(tmp_path) as workspace:
@@ -71,7 +71,7 @@ def test_running_again_keeps_what_people_edited_and_adds_what_is_new(tmp_path: P
 
     summary = init(folder, tmp_path)
 
-    assert summary.done["workspace"] == "brought up to date"
+    assert summary.done["workspace"] == f"brought up to date in {tmp_path}"
     assert (tmp_path / "prompts" / "ask" / "open.md").read_text() == "mine"
     with Workspace(tmp_path) as workspace:
         assert workspace.settings.domain.superclass == "insect"
@@ -172,6 +172,9 @@ def test_a_workspace_of_another_folder_is_left_alone(tmp_path: Path) -> None:
     assert caught.value.code == "workspace-exists"
     with Workspace(tmp_path) as workspace:
         assert set(workspace.classes()) == {"bee", "wasp"}
+    with pytest.raises(FgvrError) as caught:
+        init(tmp_path / "pestz", tmp_path)  # a slip of the finger
+    assert caught.value.code == "dataset-not-found"
 
 
 def test_a_killed_init_can_be_run_again(tmp_path: Path) -> None:
@@ -194,20 +197,54 @@ def test_labels_are_written_as_words(label: str, shown: str) -> None:
     assert display_name(label) == shown
 
 
-def test_settings_given_to_a_workspace_that_exists_are_kept_where_only_the_default_stands(
+def test_settings_given_to_a_workspace_that_exists_are_written_where_only_the_default_stands(
     tmp_path: Path,
 ) -> None:
     folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
     init(folder, tmp_path)
     summary = init(folder, tmp_path, ["domain.superclass='insect'", "domain.unit='species'"])
     assert summary.notices == ()
-    summary = init(folder, tmp_path, ["domain.superclass='bug'", "domain.unit='species'", "dataset.test=0.5"])
-    assert [notice.code for notice in summary.notices] == ["settings-kept"]
-    assert "domain.superclass='bug'" in summary.notices[0].message
-    assert "unit" not in summary.notices[0].message
+    (notice,) = init(folder, tmp_path, ["domain.superclass='bug'", "domain.unit='species'"]).notices
+    assert notice.code == "settings-kept"
+    assert "domain.superclass='bug'" in notice.message
+    assert "unit" not in notice.message
     with Workspace(tmp_path) as workspace:
         assert workspace.settings.domain.superclass == "insect"
+
+
+def test_a_flag_that_moves_no_image_of_a_split_that_stands_says_so(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 10, "wasp": 10})
+    flags = ["dataset.test=0.5", "dataset.seed=7"]
+    init(folder, tmp_path, ["dataset.val=0.1"])
+    summary = init(folder, tmp_path, [*flags, "dataset.val=0.1"])
+    (notice,) = summary.notices
+    assert notice.code == "split-kept"
+    assert "--test 0.5 and --set dataset.seed=7" in notice.message
+    assert "train 14, val 2, test 4" in notice.message
+    assert "--resplit" in notice.hint
+    with Workspace(tmp_path) as workspace:
         assert workspace.settings.dataset.test == 0.5
+    assert init(folder, tmp_path, flags).notices == ()  # as fgvr.toml has it now
+    assert init(folder, tmp_path, ["dataset.shots=3"]).notices == ()
+    again = init(folder, tmp_path, resplit=True)
+    assert (again.done["test"], again.notices) == (10, ())
+
+
+def test_shares_given_with_resplit_are_drawn_at_once(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 10, "wasp": 10})
+    assert init(folder, tmp_path, ["dataset.test=0.3"]).notices == ()
+    file = tmp_path / "fgvr.toml"
+    file.write_text(file.read_text().replace("test = 0.3", "test = 0.2"))
+    summary = init(folder, tmp_path, ["dataset.test=0.5"], resplit=True)
+    assert (summary.done["test"], summary.notices) == (10, ())
+
+
+def test_shares_of_a_dataset_with_a_split_of_its_own_are_told_to_be_of_no_use(tmp_path: Path) -> None:
+    folder = class_folders(
+        tmp_path / "pests", {"train/bee": 3, "train/wasp": 3, "test/bee": 1, "test/wasp": 2}
+    )
+    assert [n.code for n in init(folder, tmp_path, ["dataset.test=0.5"]).notices] == ["split-brought"]
+    assert init(folder, tmp_path).notices == ()
 
 
 def test_the_split_is_drawn_anew_only_on_request(tmp_path: Path) -> None:

@@ -225,14 +225,6 @@ def test_a_group_of_nearly_everything_is_pointed_out(tmp_path: Path) -> None:
     assert other.notices == ()
 
 
-def test_a_root_that_the_layout_has_no_use_for_is_refused(tmp_path: Path) -> None:
-    folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
-    with pytest.raises(SettingsError) as caught:
-        init(folder, tmp_path / "work", [f'dataset.root="{tmp_path}"'])
-    assert caught.value.code == "root-not-used"
-    assert not (tmp_path / "work").exists()
-
-
 def test_merging_spellings_again_when_the_rarer_has_become_the_commoner_changes_nothing(
     tmp_path: Path,
 ) -> None:
@@ -300,3 +292,23 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path: Path) -> No
     folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
     with pytest.raises(SettingsError):
         init(folder, tmp_path / "work", ["dataset.test=0.6", "dataset.val=0.4"])
+
+
+def test_an_observer_keeps_the_side_while_all_of_his_pictures_are_away(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "data" / "pests", {"bee": 30, "wasp": 30}).parent
+    table = folder / "labels.csv"
+
+    def write_rows(who: range, *more: str) -> None:
+        rows = [
+            f"pests/{c}/{n}.png,{c},{n % 10}" for c in ("bee", "wasp") for n in range(30) if n % 10 in who
+        ]
+        table.write_text("\n".join(["path,label,observer", *rows, *more]))
+
+    write_rows(range(10))
+    init(table, tmp_path / "work", ['dataset.group_by=["observer"]', "dataset.test=0.4"])
+    before = sides_of(tmp_path / "work")
+    for who in range(10):
+        picture(f"new {who}").save(folder / "pests" / f"{who}.png")
+        write_rows(range(5) if who >= 5 else range(5, 10), f"pests/{who}.png,bee,{who}")
+        init(table, tmp_path / "work")
+        assert sides_of(tmp_path / "work")[f"pests/{who}.png"] == before[f"pests/bee/{who}.png"]

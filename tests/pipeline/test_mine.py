@@ -11,6 +11,7 @@ from fgvr_kit.pipeline.init import init
 from fgvr_kit.pipeline.mine import find_negatives, find_options, fingerprint_of, mine
 from fgvr_kit.types import Image
 from fgvr_kit.workspace import Workspace
+from tests.ejected import ejected
 from tests.photographs import class_folders
 
 
@@ -159,7 +160,7 @@ def test_a_prompt_edited_while_images_are_embedded_makes_the_step_stale(
 ) -> None:
     from fgvr_kit.embedding import Clip
 
-    prompt, embed = workspace.root / "prompts" / "mine" / "class.md", Clip.images
+    prompt, embed = ejected(workspace.root, "mine/class"), Clip.images
 
     def edit_and_embed(self: Clip, *args: object, **options: object) -> object:
         prompt.write_text(prompt.read_text() + "\nBlurred.")

@@ -1,0 +1,1 @@
+"""What would be sent, without sending it; what was sent before; and what hangs on it."""
