@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SCALE = "logit scale"
+"""Subject that the scale of a model stands under."""
+
 
 class Clip:
     """An open_clip model with its own preprocessing, fed by our one image opener.
@@ -79,6 +82,14 @@ class Clip:
         if missing := [t for t, s in zip(texts, subjects, strict=True) if s not in known]:
             known |= self._keep(store, [f"text:{t}" for t in missing], self._encode_texts(missing))
         return _stack([known[subject] for subject in subjects])
+
+    def scale(self, store: Store) -> float:
+        """What cosines are multiplied with before the softmax; kept beside the vectors, as one of them."""
+        known = store.embeddings(self.key, [_SCALE])
+        if _SCALE not in known:
+            value = self._load()[0].logit_scale.exp().item()
+            known = self._keep(store, [_SCALE], np.array([[value]], dtype=np.float32))
+        return float(_stack([known[_SCALE]])[0, 0])
 
     def _keep(self, store: Store, subjects: Sequence[str], vectors: NDArray[np.float32]) -> dict[str, bytes]:
         if not np.isfinite(vectors).all():

@@ -38,7 +38,7 @@ def steps(workspace: Workspace) -> list[Step]:
         state: State = "to do"
         if name in walk:
             now, problem = _now(fingerprint_of)
-            rests_on_stale = any(found[before].state == "stale" for before in _RESTS_ON.get(name, ()))
+            rests_on_stale = any(found[before].state == "stale" for before in RESTS_ON.get(name, ()))
             state = "done" if now == walk[name]["fingerprint"] and not rests_on_stale else "stale"
             words = problem or words
         found[name] = Step(name, state, words, command)
@@ -50,7 +50,7 @@ def next_command(found: list[Step]) -> str | None:
     return next((step.command for step in found if step.state != "done"), None)
 
 
-_RESTS_ON = {
+RESTS_ON = {
     "check": ("init",),
     "extract": ("init",),
     "describe": ("extract",),

@@ -21,7 +21,7 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
             "PATH": "x",
         },
     )
-    assert settings.domain.model_dump() == {
+    assert settings.domain.model_dump(exclude_defaults=True) == {
         "superclass": "from flag",
         "unit": "from env",
         "notes": "from file",

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from fgvr_kit.edited import write_csv
+from fgvr_kit.dataset.attributes import write_attributes
 from fgvr_kit.pipeline.describe import describe
 from fgvr_kit.pipeline.init import init
 from fgvr_kit.pipeline.mine import mine
 from fgvr_kit.status import next_command, steps
-from fgvr_kit.types import Answer, Summary
-from fgvr_kit.workspace import ATTRIBUTE_COLUMNS, Workspace
+from fgvr_kit.types import Answer, Attribute, Summary
+from fgvr_kit.workspace import Workspace
+from tests.ejected import ejected
 from tests.photographs import class_folders, picture
 
 
@@ -24,7 +25,7 @@ def root(tmp_path: Path, toy_clip_model: str) -> Path:
     """A workspace in which everything up to mine is done, with template descriptions."""
     folder = class_folders(tmp_path / "pests", {"bee": 5, "wasp": 5})
     init(folder, tmp_path, ["mine.model='toy-clip'", "describe.by='template'", "train.model='toy-vlm'"])
-    write_csv(tmp_path / "attributes.csv", ATTRIBUTE_COLUMNS, [["colour", "Which colour?", ""]])
+    write_attributes(tmp_path / "attributes.csv", [Attribute("colour", "Which colour?")])
     from fgvr_kit.pipeline import check, discover, extract
 
     with Workspace(tmp_path) as workspace:
@@ -72,6 +73,8 @@ def edit(path: Path, old: str, new: str) -> None:
 def test_a_change_makes_stale_what_depends_on_it_and_nothing_else(
     root: Path, file: str, old: str, new: str, stale: set[str]
 ) -> None:
+    if file.startswith("prompts/"):
+        ejected(root, file.removeprefix("prompts/").removesuffix(".md"))
     edit(root / file, old, new)
     assert {name for name, state in states(root).items() if state == "stale"} == stale
 

@@ -68,6 +68,7 @@ def test_the_core_installs_without_torch_and_works(environment: Path, tmp_path: 
     assert run(environment, "--help", cwd=tmp_path).returncode == 0
     made = run(environment, "init", "pests", "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
+    assert run(environment, "prompts", "eject", "ask/choice", cwd=tmp_path).returncode == 0
     assert (tmp_path / "prompts" / "ask" / "choice.md").read_text() == (
         shipped.folder("prompts") / "ask" / "choice.md"
     ).read_text()

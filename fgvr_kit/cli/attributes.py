@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fgvr_kit.cli import complete
+from fgvr_kit.cli import attribute_list, complete, extract, identify, review
 from fgvr_kit.cli.opened import suggest_next, working
 from fgvr_kit.cli.options import (
     BackendOption,
+    BatchOption,
+    BudgetOption,
     JsonOption,
+    PlanOption,
     RetryOption,
     SetOption,
     VerboseOption,
     WorkspaceOption,
+    note_budget,
     note_command,
 )
 from fgvr_kit.errors import UsageError
@@ -35,14 +39,23 @@ FromOption = Annotated[
         help="Take the attributes from a .txt, .csv or .json file; no model is asked.",
     ),
 ]
+AddOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--add",
+        metavar="FILE",
+        show_default=False,
+        help="Put the attributes of such a file behind those that are there; no model is asked.",
+    ),
+]
 WithOption = Annotated[
     str | None,
     typer.Option(
         "--with",
-        metavar="model|template",
+        metavar="model|short|template",
         show_default=False,
         autocompletion=complete.describe_by,
-        help="template: compose the answers without a model.",
+        help="short: one sentence; template: compose the answers without a model.",
     ),
 ]
 
@@ -53,6 +66,9 @@ def every(
     backend: BackendOption = None,
     from_: FromOption = None,
     with_: WithOption = None,
+    plan: PlanOption = False,
+    budget: BudgetOption = None,
+    batch: BatchOption = False,
     retry_failed: RetryOption = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -64,11 +80,12 @@ def every(
     Without a sub-command all three run, one after the other. Every reply is kept: running again asks nothing
     twice.
 
-    Example: fgvr-kit attributes --backend ollama:qwen3-vl:8b
+    Example: fgvr-kit attributes --backend ollama:qwen3-vl:8b --plan
     """
     note_command(workspace, json, verbose, set_)
+    note_budget(budget)
     if ctx.invoked_subcommand is not None:
-        if backend or from_ or with_ or retry_failed:
+        if backend or from_ or with_ or retry_failed or plan or budget or batch:
             raise UsageError(
                 f"options of {ctx.invoked_subcommand} stand before it",
                 code="option-before-command",
@@ -80,7 +97,7 @@ def every(
         opened_,
     ):
         _discover(out, opened_, from_, False)
-        _extract(out, opened_, None, retry_failed)
+        extract.run(out, opened_, limit=None, retry_failed=retry_failed, batch=batch)
         _describe(out, opened_, retry_failed)
         suggest_next(out, opened_)
 
@@ -89,6 +106,7 @@ def every(
 def discover(
     backend: BackendOption = None,
     from_: FromOption = None,
+    add: AddOption = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write attributes.csv anew.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -101,31 +119,14 @@ def discover(
     """
     note_command(workspace, json, verbose, set_)
     with working("discover", _chosen(("discover",), backend, None)) as (out, opened_):
-        _discover(out, opened_, from_, replace)
+        _discover(out, opened_, from_, replace, add)
         out.say("edit attributes.csv as you like; it is the list that extract asks for")
         suggest_next(out, opened_)
 
 
-@app.command("extract")
-def extract(
-    backend: BackendOption = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first images: try before you pay.")
-    ] = None,
-    retry_failed: RetryOption = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = 0,
-    set_: SetOption = None,
-) -> None:
-    """Ask a VQA model for every attribute of every image.
-
-    Example: fgvr-kit attributes extract --backend openai:MODEL --limit 5
-    """
-    note_command(workspace, json, verbose, set_)
-    with working("extract", _chosen(("extract",), backend, None)) as (out, opened_):
-        _extract(out, opened_, limit, retry_failed)
-        suggest_next(out, opened_)
+app.command("identify")(identify.command)
+app.command("extract")(extract.command)
+app.command("review")(review.command)
 
 
 @app.command("describe")
@@ -148,20 +149,25 @@ def describe(
         suggest_next(out, opened_)
 
 
+attribute_list.register(app)
+
+
 def _chosen(steps: tuple[str, ...], backend: str | None, with_: str | None) -> dict[str, str | None]:
     return {**{f"{step}.backend": backend for step in steps}, "describe.by": with_}
 
 
-def _discover(out: Output, workspace: Workspace, from_: Path | None, replace: bool) -> None:
+def _discover(
+    out: Output, workspace: Workspace, from_: Path | None, replace: bool, add: Path | None = None
+) -> None:
     from fgvr_kit.pipeline.discover import discover as run
 
-    out.summary(run(workspace, from_file=from_, replace=replace, progress=out.progress))
-
-
-def _extract(out: Output, workspace: Workspace, limit: int | None, retry_failed: bool) -> None:
-    from fgvr_kit.pipeline.extract import extract as run
-
-    out.summary(run(workspace, limit=limit, retry_failed=retry_failed, progress=out.progress))
+    if add and (from_ or replace):
+        raise UsageError(
+            "--add keeps the list that is there, --from and --replace write it anew",
+            code="add-or-replace",
+            hint="give one of them",
+        )
+    out.summary(run(workspace, from_file=from_, add=add, replace=replace, progress=out.progress))
 
 
 def _describe(out: Output, workspace: Workspace, retry_failed: bool) -> None:

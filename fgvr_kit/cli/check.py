@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 PAGE = "reports/check.html"
 FOUND_PROBLEMS = 3
 _MENDS = {
-    "leak": "fgvr-kit check --regroup      (keeps each group on one side of the split; init --resplit goes back)",
+    "leak": "fgvr-kit check --regroup      (keeps each group on one side of the split; of a split that the dataset"
+    " brings, training copies of test images are set aside)",
     "conflict": "fgvr-kit check --quarantine   (sets both pictures aside; or remove the wrong one and run init)",
 }
 SHOWN = 10
@@ -46,10 +47,16 @@ def command(
         ),
     ] = False,
     release: Annotated[
-        bool, typer.Option("--release", help="Bring back every image that --quarantine set aside.")
+        bool,
+        typer.Option("--release", help="Bring back every image that --quarantine or --regroup set aside."),
     ] = False,
     regroup: Annotated[
-        bool, typer.Option("--regroup", help="Mend the split: put each group of images on one side.")
+        bool,
+        typer.Option(
+            "--regroup",
+            help="Mend the split: each group of images on one side; of a split that the dataset brings, training"
+            " copies of test images are set aside.",
+        ),
     ] = False,
     model: Annotated[
         str | None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -16,12 +17,14 @@ from fgvr_kit.errors import FgvrError
 
 if TYPE_CHECKING:
     from fgvr_kit.plugins import Room
+    from fgvr_kit.prompts import Prompts
     from fgvr_kit.settings import Section, Settings
 
 Offered = list[tuple[str, str]]
 """(word, what it means) pairs."""
 
 _WIDTH = 72
+_MOST_IMAGES = 60
 
 OfferT = TypeVar("OfferT", bound=Callable[..., Offered])
 
@@ -75,9 +78,75 @@ def kinds(incomplete: str) -> Offered:
 
 
 @_quietly
+def prompts(ctx: typer.Context, incomplete: str) -> Offered:
+    """For prompts: those of the workspace, its template and the package."""
+    from fgvr_kit.prompts import Prompts
+
+    folder, settings = _folder(ctx), _settings(ctx)
+    template = settings.domain.template if settings else ""
+    known = Prompts(folder / "prompts" if folder else None, template=template)
+    return _starting(incomplete, ((name, _about(known, name)) for name in known.names()))
+
+
+@_quietly
+def attributes(ctx: typer.Context, incomplete: str) -> Offered:
+    from fgvr_kit.workspace import Workspace
+
+    folder = _folder(ctx)
+    with Workspace(folder) if folder else nullcontext() as workspace:
+        found = workspace.attributes() if workspace else []
+    return _starting(incomplete, ((a.name, _meaning(a.question)) for a in found))
+
+
+@_quietly
+def attributes_not_asked(ctx: typer.Context, incomplete: str) -> Offered:
+    """For attributes keep: those that were dropped or merged."""
+    from fgvr_kit.pipeline.kept import AttributeSheet
+    from fgvr_kit.workspace import Workspace
+
+    folder = _folder(ctx)
+    with Workspace(folder) if folder else nullcontext() as workspace:
+        sheet = AttributeSheet(workspace) if workspace else None
+        found = sheet.rows() if sheet else {}
+        told = (
+            ((name, _meaning(sheet.cell(row, "status"))) for name, row in found.items())
+            if sheet
+            else iter(())
+        )
+        return _starting(incomplete, ((name, status) for name, status in told if status))
+
+
+@_quietly
+def images(ctx: typer.Context, incomplete: str) -> Offered:
+    """Paths of the dataset, a screenful of them."""
+    from fgvr_kit.workspace import Workspace
+
+    folder = _folder(ctx)
+    if folder is None or not (folder / ".fgvr" / "fgvr.db").is_file():
+        return []
+    with Workspace(folder) as workspace:
+        return [(path, "") for path in workspace.store.paths_from(incomplete, _MOST_IMAGES)]
+
+
+@_quietly
+def purposes(incomplete: str) -> Offered:
+    """For errors: the steps that ask models."""
+    from fgvr_kit.pipeline.failed import COMMANDS
+
+    return _starting(incomplete, ((name, command) for name, command in COMMANDS.items()))
+
+
+@_quietly
 def describe_by(incomplete: str) -> Offered:
     return _starting(
-        incomplete, iter((("model", "the backend writes it"), ("template", "composed, no model")))
+        incomplete,
+        iter(
+            (
+                ("model", "the backend writes it"),
+                ("short", "one sentence"),
+                ("template", "composed, no model"),
+            )
+        ),
     )
 
 
@@ -100,6 +169,13 @@ def commands(ctx: typer.Context, incomplete: str) -> Offered:
         key[len(before)] for key in known() if key[: len(before)] == before < key
     )  # a shorter tuple is less than one that it begins
     return _starting(incomplete, ((word, "") for word in following))
+
+
+def _about(prompts: Prompts, name: str) -> str:
+    try:
+        return _meaning(prompts.get(name).about)
+    except FgvrError:  # a broken prompt: told by the command
+        return ""
 
 
 def _starting(incomplete: str, offered: Iterator[tuple[str, str]]) -> Offered:
@@ -176,14 +252,21 @@ def _settings(ctx: typer.Context) -> Settings | None:
     """Of the workspace that the line names so far, or that is found from here upwards."""
     from fgvr_kit.settings import FILE_NAME, load
 
+    folder = _folder(ctx)
+    try:
+        return load(folder / FILE_NAME) if folder else None
+    except FgvrError:  # told by the next command that reads it
+        return None
+
+
+def _folder(ctx: typer.Context) -> Path | None:
+    """The workspace's, if there is one."""
+    from fgvr_kit.settings import FILE_NAME
+
     named = _workspace(ctx)
     here = Path.cwd()
     folders = (named,) if named else (here, *here.parents)
-    file = next((folder / FILE_NAME for folder in folders if (folder / FILE_NAME).is_file()), None)
-    try:
-        return load(file) if file else None
-    except FgvrError:  # told by the next command that reads it
-        return None
+    return next((folder for folder in folders if (folder / FILE_NAME).is_file()), None)
 
 
 def _workspace(ctx: typer.Context) -> Path | None:

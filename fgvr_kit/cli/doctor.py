@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Is this machine fit for the walk? Packages, GPU, disk, servers and keys, and the workspace if there is one.
 
-    Each line is ok, a warning (it limits what can be done) or a problem (something will not work), with what to
-    do about it. Exit 3 when there is a problem. Nothing is downloaded; keys are never shown.
+    Each line is ok, unchecked (nobody was asked), a warning (it limits what can be done) or a problem (something will
+    not work), with what to do about it. Exit 3 when there is a problem. Nothing is downloaded; keys are never shown.
 
     Example: fgvr-kit doctor --models
     """
@@ -50,13 +50,15 @@ def command(
         counts = {
             state: sum(diagnosis.state == state for diagnosis in found) for state in ("problem", "warning")
         }
+        n_unchecked = sum(diagnosis.state == "unchecked" for diagnosis in found)
         out.data |= {
             "diagnoses": [asdict(diagnosis) for diagnosis in found],
             "problems": counts["problem"],
             "warnings": counts["warning"],
         }
         out.table("doctor", ("state", "what", "seen"), [_row(diagnosis) for diagnosis in found])
-        out.say(", ".join(_counted(n, state) for state, n in counts.items()))
+        unchecked = f", {n_unchecked} not checked" if n_unchecked else ""
+        out.say(", ".join(_counted(n, state) for state, n in counts.items()) + unchecked)
         if not counts["problem"]:
             is_inside = any(diagnosis.name == "database" for diagnosis in found)
             named = f" -w {shlex.quote(str(ROOT.workspace))}" if ROOT.workspace else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from fgvr_kit.cli import complete
 from fgvr_kit.cli.opened import suggest_next
@@ -26,12 +27,25 @@ def _quiet(text: str, **more: Any) -> Any:
     return typer.Option(help=text, show_default=False, **more)
 
 
+class Command(typer.core.TyperCommand):
+    """init, whose help names the layouts that are there, also those that other packages bring."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from fgvr_kit import plugins
+
+        for parameter in self.params:
+            if isinstance(parameter, typer.core.TyperOption) and parameter.name == "layout":
+                parameter.help = f"How the images lie: auto, {', '.join(plugins.names('layouts'))}."
+        super().format_help(ctx, formatter)
+
+
 def command(
     images: Annotated[
         str | None,
         typer.Argument(
             help="A folder (CLASS/*.jpg, train|val|test/CLASS/*.jpg, the archives of the papers), a table"
-            " (.csv, .tsv, .jsonl), COCO boxes (.json), or hf:org/name@revision. Default: this workspace's.",
+            " (.csv, .tsv, .jsonl), COCO boxes (.json), Camtrap DP, or hf:org/name@revision. Default: this"
+            " workspace's.",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +67,7 @@ def command(
     max_calls: Annotated[int | None, _quiet("Most new replies that one step asks a model for.")] = None,
     layout: Annotated[
         str | None,
-        _quiet("How the images lie: classes, splits, table, coco, ...", autocompletion=complete.layouts),
+        _quiet("How the images lie; found out when left away.", autocompletion=complete.layouts),
     ] = None,
     path_col: Annotated[str | None, _quiet("Column of a table that names the image files.")] = None,
     label_col: Annotated[str | None, _quiet("Column that names the class.")] = None,
@@ -75,6 +89,10 @@ def command(
     test: Annotated[float | None, _quiet("Share of each class held out to test (0.2).")] = None,
     val: Annotated[float | None, _quiet("Share of each class held out to validate (0).")] = None,
     shots: Annotated[int | None, _quiet("Train on this many images of each class only.")] = None,
+    only_licence: Annotated[
+        str | None,
+        _quiet("Use only images of these licences: cc0,cc-by. 'none': not stated.", metavar="NAME,..."),
+    ] = None,
     resplit: Annotated[
         bool, typer.Option("--resplit", help="Draw the split anew: images move between training and test.")
     ] = False,
@@ -92,7 +110,7 @@ def command(
 ) -> None:
     """Look at labelled images, split them, and make a workspace in the current directory.
 
-    Writes fgvr.toml, classes.csv, prompts/ and .fgvr/, never anything into the image folder. Running it again
+    Writes fgvr.toml, classes.csv and .fgvr/, never anything into the image folder. Running it again
     is safe: new images are added and move no old one, files you edited are kept.
 
     Example: fgvr-kit init pests/ --superclass 'pest insect' --unit species
@@ -115,11 +133,9 @@ def command(
         "dataset.path_col": path_col, "dataset.label_col": label_col, "dataset.split_col": split_col,
         "dataset.group_col": group_col, "dataset.root": str(base.resolve()) if base else None,
         "dataset.group_by": _besides(group_by), "dataset.test": test, "dataset.val": val, "dataset.shots": shots,
+        "dataset.only_licence": _listed(only_licence),
     }  # fmt: skip
-    # JSON of texts, numbers and lists is TOML, as long as nothing is escaped in surrogate pairs.
-    chosen = [
-        f"{key}={dumps(value, ensure_ascii=False)}" for key, value in flags.items() if value not in (None, [])
-    ]
+    chosen = [f"{key}={_toml(value)}" for key, value in flags.items() if value not in (None, [])]
     overrides = [*ROOT.overrides, *chosen]
     wanted = templates.load(template) if template else None  # a misspelt name writes nothing
     with Output("init") as out:
@@ -139,11 +155,20 @@ def command(
             suggest_next(out, opened)
 
 
+def _toml(value: Any) -> str:
+    """JSON of texts, numbers and lists is TOML, where nothing is escaped in surrogate pairs, and DEL is escaped."""
+    return dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _besides(ways: list[str] | None) -> list[str] | None:
     """What is grouped by always, and these. fgvr.toml can say less."""
     from fgvr_kit.settings import DatasetSettings
 
     return list(dict.fromkeys([*DatasetSettings().group_by, *ways])) if ways else None
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text is not None else None
 
 
 def _path_of(workspace: Any) -> str:

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fgvr_kit.cli.options import ROOT
 from fgvr_kit.cli.output import Output
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def working(
-    command: str, choices: Mapping[str, str | None] | None = None
-) -> Iterator[tuple[Output, Workspace]]:
+def working(command: str, choices: Mapping[str, Any] | None = None) -> Iterator[tuple[Output, Workspace]]:
     """As `opened`, for a command that writes: one at a time in a workspace.
 
     Raises PartlyDone at the end when something was not answered and the same command would go on.
@@ -36,9 +34,7 @@ def working(
 
 
 @contextmanager
-def opened(
-    command: str, choices: Mapping[str, str | None] | None = None
-) -> Iterator[tuple[Output, Workspace]]:
+def opened(command: str, choices: Mapping[str, Any] | None = None) -> Iterator[tuple[Output, Workspace]]:
     """The command's output and its workspace, closed at the end.
 
     choices: "section.key" -> what a flag said, or None. They win over --set. When the command has succeeded, a
@@ -47,7 +43,7 @@ def opened(
     """
     from fgvr_kit.workspace import Workspace
 
-    chosen = {key: value for key, value in (choices or {}).items() if value}
+    chosen = {key: value for key, value in (choices or {}).items() if value not in (None, "")}
     overrides = [*ROOT.overrides, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
     with Output(command) as out, Workspace.find(ROOT.workspace, overrides) as workspace:
         yield out, workspace

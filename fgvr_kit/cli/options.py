@@ -50,14 +50,37 @@ RetryOption = Annotated[
 ]
 
 
+PlanOption = Annotated[bool, typer.Option("--plan", help="Tell calls, tokens, time and price; ask nobody.")]
+CalibrateOption = Annotated[
+    bool, typer.Option("--calibrate", help="With --plan: make five real calls first; their replies are kept.")
+]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="USD",
+        show_default=False,
+        help="Stop before more than this is spent (exit code 4).",
+    ),
+]
+PullOption = Annotated[
+    bool, typer.Option("--pull", help="Have Ollama fetch the model first, if it is not there.")
+]
+BatchOption = Annotated[
+    bool,
+    typer.Option("--batch", help="Through OpenAI's Batch API: cheaper, within a day; run again to collect."),
+]
+
+
 @dataclass
 class Root:
-    """What stood before the sub-command; a command's own option wins."""
+    """What stood before the sub-command; a command's own option wins.  schema: of the output that has begun."""
 
     workspace: Path | None = None
     json: bool = False
     verbose: int = 0
     overrides: list[str] = field(default_factory=list)
+    schema: str = ""
 
 
 ROOT = Root()
@@ -73,3 +96,9 @@ def note_command(workspace: Path | None, json: bool, verbose: int, overrides: li
     ROOT.json = json or ROOT.json
     ROOT.verbose = max(verbose, ROOT.verbose)
     ROOT.overrides += overrides or []
+
+
+def note_budget(usd: float | None) -> None:
+    """A budget is for one command: it is never kept in fgvr.toml."""
+    if usd is not None:
+        ROOT.overrides.append(f"ask.budget={usd}")

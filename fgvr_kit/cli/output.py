@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgvr_kit.cli.options import ROOT
 from fgvr_kit.errors import FgvrError
+from fgvr_kit.keys import HidesKeys
 from fgvr_kit.types import Notice, Score, Summary
 
 if TYPE_CHECKING:
@@ -21,15 +22,28 @@ if TYPE_CHECKING:
 
     from fgvr_kit.progress import Progress
 
+_NAMES: dict[tuple[str, ...], str] = {
+    (): "status",
+    ("replies", "export"): "replies-export",
+    **{("prompts", verb): f"prompts-{verb}" for verb in ("list", "show", "eject", "diff", "lint", "compare")},
+    **{("attributes", verb): f"attributes-{verb}" for verb in ("report", "keep", "drop", "merge")},
+}
+"""Commands whose output is not named after their last word."""
+
 WIDTH_OF_PIPES = 200
 """Columns where nobody looks: a path that is cut in two is of no use to grep."""
+
+
+def schema_name(words: tuple[str, ...]) -> str:
+    """What stands under "schema" in the output of a command, whether it succeeded or not."""
+    return f"fgvr.{_NAMES.get(words) or words[-1]}/1"
 
 
 class Output:
     """One command's voice. Used as a context manager: at its end the JSON envelope is printed, if wanted."""
 
     def __init__(self, command: str) -> None:
-        self.command = command
+        self.schema = ROOT.schema = schema_name((command,))
         self.is_json = ROOT.json
         self.data: dict[str, Any] = {}
         self.notices: list[Notice] = []
@@ -134,7 +148,7 @@ class Output:
         if self.is_json:
             _print_json(
                 {
-                    "schema": f"fgvr.{self.command}/1",
+                    "schema": self.schema,
                     "ok": True,
                     "data": self.data,
                     "warnings": [asdict(notice) for notice in self.notices],
@@ -145,12 +159,15 @@ class Output:
             self.say("next   " + "\n       ".join(self.next))
 
 
-def fail(command: str, error: FgvrError) -> None:
-    """Tell an error: two to four lines on stderr, or the JSON envelope on stdout."""
-    if ROOT.json:
+def fail(schema: str, error: FgvrError, *, as_json: bool = False) -> None:
+    """Tell an error: two to four lines on stderr, or the JSON envelope on stdout.
+
+    as_json: also where the option --json was not reached yet.
+    """
+    if ROOT.json or as_json:
         _print_json(
             {
-                "schema": f"fgvr.{command}/1",
+                "schema": schema,
                 "ok": False,
                 "error": {
                     "code": error.code,
@@ -204,6 +221,9 @@ def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:
 def _configure_logging(verbose: int) -> None:
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(one, HidesKeys) for one in handler.filters):
+            handler.addFilter(HidesKeys())
     logging.getLogger("fgvr_kit").setLevel(level)
     if not verbose:
         for library in ("HF_HUB_VERBOSITY", "TRANSFORMERS_VERBOSITY"):  # read when they are imported

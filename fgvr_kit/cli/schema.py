@@ -14,12 +14,10 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from fgvr_kit.cli import complete
 from fgvr_kit.cli.options import JsonOption, VerboseOption, note_command
+from fgvr_kit.cli.output import Output, schema_name
 from fgvr_kit.errors import UsageError
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-# Commands whose output is not named after their last word.
-_NAMES: dict[tuple[str, ...], str] = {("replies", "export"): "replies-export"}
 
 # Command -> the key under which it shows the steps of the walk.
 _WALKS = {"status": "steps", "demo": "walk"}
@@ -45,8 +43,6 @@ def command(
 
     Example: fgvr-kit schema attributes extract
     """
-    from fgvr_kit.cli.output import Output
-
     note_command(None, json, verbose, None)
     with Output("schema") as out:
         known = commands()
@@ -99,11 +95,6 @@ def _known(words: tuple[str, ...], known: Mapping[tuple[str, ...], Callable[...,
         code="unknown-command",
         hint=f"did you mean {close[0]!r}?" if close else f"commands: {', '.join(texts)}",
     )
-
-
-def schema_name(words: tuple[str, ...]) -> str:
-    """What stands under "schema" when the command succeeded."""
-    return f"fgvr.{_NAMES.get(words, words[-1])}/1"
 
 
 def about(function: Callable[..., None]) -> str:
@@ -206,7 +197,7 @@ def _output(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     error = {"code": {"type": "string"}, "message": {"type": "string"}, "where": text_or_null, "why": text_or_null,
              "hint": {"type": "string"}}  # fmt: skip
     failed = {
-        "schema": {"const": f"fgvr.{words[0]}/1"},
+        "schema": {"const": schema_name(words)},
         "ok": {"const": False},
         "error": _closed(error),
     }
@@ -234,10 +225,20 @@ def _described(kinds: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 
 def _data_of(words: tuple[str, ...]) -> dict[str, Any]:
     """Key -> type of what stands under "data"; every key may be missing. New ones may come, none is renamed."""
+    from fgvr_kit.dataset.licences import Attribution
     from fgvr_kit.doctor.diagnosis import Diagnosis
+    from fgvr_kit.pipeline.explain import Explained
+    from fgvr_kit.pipeline.failed import Failed, Group
+    from fgvr_kit.pipeline.kept import Change
+    from fgvr_kit.pipeline.planted import Fault
+    from fgvr_kit.pipeline.quality import Quality
+    from fgvr_kit.rehearsal.compare import Compared
+    from fgvr_kit.rehearsal.listed import Listed
+    from fgvr_kit.rehearsal.sent import Wording
     from fgvr_kit.types import Finding, Score, Skipped, Summary
 
     summaries: dict[str, Any] = {"steps": list[Summary]}
+    changes: dict[str, Any] = {"changes": list[Change], "stale": list[str], "dry_run": bool}
     known: dict[str, dict[str, Any]] = {
         "check": {
             **summaries,
@@ -250,9 +251,39 @@ def _data_of(words: tuple[str, ...]) -> dict[str, Any]:
         "train": {**summaries, "adapter": str},
         "eval": {**summaries, "scores": list[Score]},
         "demo": {**summaries, "scores": list[Score], "notes": list[str]},
-        "status": {"workspace": str | None, "dataset": str, "replies": int, "skipped": list[Skipped]},
+        "status": {
+            "workspace": str | None,
+            "dataset": str,
+            "replies": int,
+            "skipped": list[Skipped],
+            "licences": list[Attribution],
+        },
+        "explain": {**get_type_hints(Explained)},
+        "errors": {"errors": list[Failed], "groups": list[Group], "outdated": int},
+        "attributes review": {"url": str, "images": int, "attributes": int},
+        "attributes report": {**get_type_hints(Quality), "page": str},
+        **{f"attributes {verb}": changes for verb in ("keep", "drop", "merge")},
         "settings": {"settings": list[dict[str, Any]]},
         "replies export": {"replies": int, "file": str},
+        "prompts list": {"prompts": list[Listed]},
+        "prompts show": {
+            "name": str,
+            "path": str,
+            "from": str,
+            "hash": str,
+            "image": str | None,
+            "attribute": str | None,
+            "backend": str | None,
+            "system": str,
+            "user": str,
+            "pictures": list[tuple[int, int]],
+            "tokens": dict[str, float],
+            "raw": str,
+        },
+        "prompts eject": {"files": list[str], "makes stale": list[str]},
+        "prompts diff": {"old": str, "new": str, "diff": list[str], "wordings": list[Wording]},
+        "prompts lint": {"faults": list[Fault]},
+        "prompts compare": {**get_type_hints(Compared)},
         "doctor": {"diagnoses": list[Diagnosis], "problems": int, "warnings": int},
         "schema": {"commands": list[dict[str, str]]},
     }

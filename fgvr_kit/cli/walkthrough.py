@@ -10,11 +10,20 @@ import json
 import os
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fgvr_kit.cli.offers import Offer, backends_here, domain_here
+from fgvr_kit.cli.questions import (
+    BACKEND,
+    QUESTIONS,
+    SUPERCLASS,
+    Question,
+    default_of,
+    is_open,
+    is_paid_for,
+    value_at,
+)
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.progress import SILENT, Progress
 
@@ -30,39 +39,6 @@ N_PICTURES = 4
 MOST_NAMES = 12
 """Class names that are told before the first question."""
 LATER = "The workspace can be used as it is; `fgvr-kit init` asks again for what is open."
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """key: the setting that the answer fills, and `also` these, where they stand at their default.
-
-    flag: what answers it without asking.
-    """
-
-    key: str
-    text: str
-    flag: str
-    also: tuple[str, ...] = ()
-
-
-SUPERCLASS = Question(
-    "domain.superclass", "What are all of them, in one or two words (beetle, euro coin)?", "--superclass"
-)
-BACKEND = Question(
-    "extract.backend", "Which model shall look at the images?", "--backend",
-    also=("discover.backend", "describe.backend"),
-)  # fmt: skip
-SPENDING = Question(
-    "ask.max_calls", "Replies may cost. How many new ones may one step ask for (0: no limit)?", "--max-calls"
-)
-"""Asked only where replies are likely to be paid for."""
-QUESTIONS = (
-    SUPERCLASS,
-    Question("domain.unit", "What is one class called (species, breed, denomination)?", "--unit"),
-    Question("domain.notes", "What should a model know about the photographs?", "--notes"),
-    BACKEND,
-    SPENDING,
-)
 TEMPLATE = "template"
 """What stands in `answered` when --template was given: it is no setting."""
 
@@ -162,7 +138,7 @@ class _Walk:
             spec = workspace.settings.extract.backend
             if not spec:
                 return None
-            is_paid = _is_paid(spec)  # to somebody else's computer, too: Enter sends nothing there
+            is_paid = is_paid_for(spec)  # to somebody else's computer, too: Enter sends nothing there
             price = "one call, which sends them there" if is_paid else "one call"
             text = f"Shall {spec} look at {N_PICTURES} training pictures and suggest an answer ({price})?"
             if self._read(text, SUPERCLASS.flag, "no" if is_paid else "yes").casefold() not in ("y", "yes"):
@@ -255,8 +231,8 @@ class _Walk:
 
         if key.endswith(".backend"):
             open_backend(said, self._settings(), self.root, key=key)
-        literal = json.dumps(said, ensure_ascii=False) if isinstance(_default(key), str) else said
-        return _at(load(None, [f"{key}={literal}"], environ={}), key)
+        literal = json.dumps(said, ensure_ascii=False) if isinstance(default_of(key), str) else said
+        return value_at(load(None, [f"{key}={literal}"], environ={}), key)
 
     def _keep(self, question: Question, value: Any) -> None:
         from fgvr_kit.workspace import Workspace
@@ -269,38 +245,10 @@ class _Walk:
         self.say("\n".join(f"  {word}: {text}" for word, text in error.lines()))
 
     def _is_open(self, key: str) -> bool:
-        """Whether a setting exists, is not closed, and is in force with its default."""
-        section, _, name = key.partition(".")
-        is_known = name in getattr(_sections().get(section), "model_fields", {})
-        if key in self.closed or not is_known:
-            return False
-        settings = self._settings()
-        if key == SPENDING.key and not _is_paid(settings.extract.backend):
-            return False
-        return bool(_at(settings, key) == _default(key))
+        """Whether a setting is not closed, and is in force with its default."""
+        return key not in self.closed and is_open(self._settings(), key)
 
     def _settings(self) -> Settings:
         from fgvr_kit.settings import FILE_NAME, load
 
         return load(self.root / FILE_NAME)
-
-
-def _is_paid(backend: str) -> bool:
-    """Whether its replies are likely to cost money: a server that speaks OpenAI's API, wherever it stands."""
-    return backend.startswith("openai:")
-
-
-def _default(key: str) -> Any:
-    section, _, name = key.partition(".")
-    return _sections()[section].model_fields[name].get_default(call_default_factory=True)
-
-
-def _sections() -> dict[str, Any]:
-    from fgvr_kit.settings import describe_sections
-
-    return dict(describe_sections())
-
-
-def _at(settings: Settings, key: str) -> Any:
-    section, _, name = key.partition(".")
-    return getattr(getattr(settings, section), name)

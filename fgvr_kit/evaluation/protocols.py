@@ -42,7 +42,7 @@ def choice_questions(workspace: Workspace) -> list[Question]:
     options = workspace.store.options()
     classes = workspace.classes()
     template = workspace.prompts.get(CHOICE_PROMPT)
-    domain, seed = workspace.settings.domain, workspace.settings.evaluate.seed
+    seed = workspace.settings.evaluate.seed
     questions = []
     for image in workspace.store.images("test"):
         shown = [option.class_name for option in options.get(image.id, ())]
@@ -50,7 +50,7 @@ def choice_questions(workspace: Workspace) -> list[Question]:
             continue
         random.Random(f"{seed}:{image.sha256}").shuffle(shown)
         lettered = [(LETTERS[i], classes[name].display_name) for i, name in enumerate(shown)]
-        prompt = template.render(superclass=domain.superclass, unit=domain.unit, options=lettered)
+        prompt = template.render(options=lettered)
         questions.append(Question(image, tuple(shown), prompt.text, prompt.system))
     if not questions:
         raise DatasetError(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fgvr_kit.training.run import Run
 
 STAGES = ("align", "instruct")
+PROMPTS = {"align": ALIGN_PROMPTS, "instruct": INSTRUCT_PROMPTS}
 
 
 class Settings(Section):

@@ -83,14 +83,13 @@ def stage_fingerprint(
     settings: those the stage reads, plain data.  data: digest of its examples.  prompts: name -> hash.
     parent: fingerprint of the stage it starts from.
     """
-    train, domain = workspace.settings.train, workspace.settings.domain
+    train = workspace.settings.train
     base = {
         "model": model_identity(workspace.root, train.model),
         "quantize": train.quantize,
         "max_pixels": train.max_pixels,
     }
-    words = {"superclass": domain.superclass, "unit": domain.unit, "prompts": dict(prompts)}
-    return fingerprint(_TRAINING, stage, base, words, dict(settings), data, parent)
+    return fingerprint(_TRAINING, stage, base, dict(prompts), dict(settings), data, parent)
 
 
 def model_identity(root: Path, name: str) -> str:

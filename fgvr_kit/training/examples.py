@@ -72,7 +72,7 @@ def align_examples(workspace: Workspace) -> Examples[AlignExample]:
     """
     classes = workspace.classes()
     class_ids = {name: n for n, name in enumerate(classes)}
-    prompt = workspace.prompts.render("align/describe", superclass=workspace.settings.domain.superclass)
+    prompt = workspace.prompts.render("align/describe")
     dropped: Counter[tuple[str, str]] = Counter()
     rows = []
     for image, description, negatives in _described(workspace, dropped):
@@ -105,8 +105,7 @@ def instruct_examples(workspace: Workspace, *, seed: int) -> Examples[InstructEx
     images = workspace.store.images("train")
     if not any(image.id in negatives for image in images):
         raise _no_negatives()
-    domain = workspace.settings.domain
-    ask_open = workspace.prompts.render("ask/open", superclass=domain.superclass, unit=domain.unit)
+    ask_open = workspace.prompts.render("ask/open")
     ask_choice = workspace.prompts.get("ask/choice")
     rows: list[InstructExample] = []
     n_without = 0
@@ -121,7 +120,7 @@ def instruct_examples(workspace: Workspace, *, seed: int) -> Examples[InstructEx
             (letter, classes[name].display_name)
             for letter, name in zip(string.ascii_uppercase, names, strict=False)
         ]
-        prompt = ask_choice.render(superclass=domain.superclass, unit=domain.unit, options=options)
+        prompt = ask_choice.render(options=options)
         letter = string.ascii_uppercase[names.index(image.class_name)]
         rows.append(InstructExample(ref, prompt.text, prompt.system, letter))
     dropped = (("multiple-choice rows", n_without, "the image has no negatives"),) if n_without else ()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from fgvr_kit import __version__
 from fgvr_kit.errors import FgvrError
 from tests.cli.conftest import Shell, python
+from tests.photographs import class_folders
 
 HEAVY = (
     "torch",
@@ -56,7 +59,7 @@ def test_every_command_has_help_and_an_example(shell: Shell) -> None:
     for words in commands:
         result = shell(*words, "--help")
         assert result.code == 0
-        assert "Example: fgvr-kit " in result.out.replace("\n", " "), words
+        assert re.search(r"Examples?:\s+fgvr-kit ", result.out), words
 
 
 def test_the_root_lists_every_command(shell: Shell) -> None:
@@ -134,3 +137,17 @@ def test_every_error_class_has_an_exit_code_of_the_house() -> None:
         return [kind, *(t for sub in kind.__subclasses__() for t in tree(sub))]
 
     assert {kind.exit_code for kind in tree(FgvrError)} <= {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("line", [["--offline", "attributes", "extract"], ["attributes", "extract", "--offline"]])
+def test_offline_stands_anywhere_and_is_told_as_the_reason(line: list[str], tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pests", {"bee": 5, "wasp": 5})
+    command = [sys.executable, "-m", "fgvr_kit"]
+    subprocess.run([*command, "init", str(folder), "-w", str(tmp_path)], check=True, capture_output=True)
+    (tmp_path / "attributes.csv").write_text("attribute,question\ncolour,Which colour?\n")
+    done = subprocess.run(
+        [*command, *line, "-w", str(tmp_path), "--json", "--backend", "openai:gpt-4o-mini"],
+        capture_output=True, text=True, env={**os.environ, "OPENAI_API_KEY": "sk-none"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["code"] == "offline"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Result, Shell
+from tests.ejected import ejected
 from tests.photographs import class_folders
 
 
@@ -83,10 +84,11 @@ def test_unreadable_files_are_named_and_the_rest_is_used(shell: Shell, pests: Pa
     assert "bee/broken.jpg  1         not an image" in result.out
     assert "bee/empty.jpg" in result.out
     listed = shell("status", "--skipped", "--json").json["data"]["skipped"]
-    assert listed == [
-        {"path": "bee/broken.jpg", "reason": "not an image"},
-        {"path": "bee/empty.jpg", "reason": "the file is empty"},
+    assert [(row["path"], row["reason"], row["class_name"]) for row in listed] == [
+        ("bee/broken.jpg", "not an image", "bee"),
+        ("bee/empty.jpg", "the file is empty", "bee"),
     ]
+    assert all(row["code"] for row in listed)
 
 
 def test_a_workspace_that_exists_for_another_folder(shell: Shell, pests: Path) -> None:
@@ -300,6 +302,7 @@ def test_a_superclass_that_looks_like_a_number_is_a_word(shell: Shell, pests: Pa
 
 def test_a_prompt_and_settings_saved_by_notepad_are_read(shell: Shell, pests: Path) -> None:
     shell("init", "pests")
+    ejected(shell.cwd, "mine/class")
     for name in ("fgvr.toml", "prompts/mine/class.md"):
         file = shell.cwd / name
         file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())

@@ -74,14 +74,14 @@ def test_settings_are_offered_by_section_and_key(tmp_path: Path) -> None:
     keys = offered("mine --set ", tmp_path)
     assert {"mine.n_negatives=", "domain.superclass=", "finedefics.", "ollama."} <= set(keys)
     assert set(offered("mine --set domain.", tmp_path)) == {
-        "domain.superclass=", "domain.unit=", "domain.notes=",
+        "domain.superclass=", "domain.unit=", "domain.notes=", "domain.language=", "domain.template=",
     }  # fmt: skip
     assert "finedefics.epochs=" in offered("mine --set fine", tmp_path)
     assert "openai.base_url=" in offered("mine --set openai.", tmp_path)
 
 
 def test_values_are_offered_where_there_are_few(tmp_path: Path) -> None:
-    assert offered("mine --set extract.ask=", tmp_path) == ["extract.ask=each", "extract.ask=together"]
+    assert offered("mine --set extract.ask=", tmp_path) == ["extract.ask=single", "extract.ask=joint"]
     assert offered("mine --set extract.backend=tr", tmp_path) == ["extract.backend=transformers:"]
     assert offered("mine --set finedefics.gradient_checkpointing=t", tmp_path) == [
         "finedefics.gradient_checkpointing=true"
@@ -90,7 +90,7 @@ def test_values_are_offered_where_there_are_few(tmp_path: Path) -> None:
 
 def test_recipes_and_ways_to_describe_are_offered(tmp_path: Path) -> None:
     assert offered("train --recipe f", tmp_path) == ["finedefics"]
-    assert offered("attributes describe --with ", tmp_path) == ["model", "template"]
+    assert offered("attributes describe --with ", tmp_path) == ["model", "short", "template"]
 
 
 def test_layouts_and_kinds_of_findings_are_offered(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_what_commands_print_is_what_their_schema_says(shell: Shell, pests: Path
     assert check(shell, ["init"], pests)["ok"]
     assert check(shell, ["status"])["ok"]
     assert check(shell, ["status"], "--skipped")["ok"]
+    assert check(shell, ["status"], "--licences")["ok"]
     assert check(shell, ["settings"])["ok"]
     assert check(shell, ["check"], "--no-page")["ok"]
     assert check(shell, ["check"], "--kinds")["ok"]
@@ -89,8 +90,17 @@ def test_errors_are_what_the_schema_says_too(shell: Shell, pests: Path) -> None:
     assert not check(shell, ["init"], "nowhere")["ok"]
     assert not check(shell, ["attributes", "extract"])["ok"]
     assert not check(shell, ["schema"], "trian")["ok"]
+    assert not check(shell, ["replies", "export"])["ok"]
     shell("init", pests)
     assert not check(shell, ["replies", "export"], pests)["ok"]
+
+
+def test_every_command_has_one_schema_whether_it_succeeds_or_fails(shell: Shell) -> None:
+    for row in shell("schema", "--json").json["data"]["commands"]:
+        done, failed = schema(shell, row["command"])["properties"]["output"]["oneOf"]
+        names = {one["properties"]["schema"]["const"] for one in (done, failed)}
+        assert names == {row["schema"]}
+        assert shell(*row["command"].split(), "--no-such-flag", "--json").json["schema"] == row["schema"]
 
 
 def test_warnings_are_what_the_schema_says(shell: Shell, pests: Path) -> None:

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from fgvr_kit import surroundings
 from fgvr_kit.cli import walkthrough
-from fgvr_kit.cli.walkthrough import LATER, QUESTIONS, Question, may_ask, walk_through
+from fgvr_kit.cli.questions import QUESTIONS, Question
+from fgvr_kit.cli.walkthrough import LATER, may_ask, walk_through
 from fgvr_kit.pipeline.init import init
 from fgvr_kit.templates import load
 from fgvr_kit.workspace import Workspace

@@ -10,6 +10,7 @@ from fgvr_kit.evaluation.protocols import LETTERS, choice_questions, protocol_of
 from fgvr_kit.pipeline.init import init
 from fgvr_kit.pipeline.mine import mine
 from fgvr_kit.workspace import Workspace
+from tests.ejected import ejected
 from tests.photographs import class_folders
 
 ZERO_SHOT = Contender("zero-shot", "toy", note="toy-vlm: untrained toy model")
@@ -186,7 +187,7 @@ def test_the_difference_is_tuned_minus_zero_shot(workspace: Workspace) -> None:
 
 def test_the_system_message_of_the_prompt_is_sent_and_belongs_to_the_protocol(workspace: Workspace) -> None:
     before = choice_questions(workspace)
-    prompt = workspace.root / "prompts" / "ask" / "choice.md"
+    prompt = ejected(workspace.root, "ask/choice")
     prompt.write_text(prompt.read_text().replace("+++", '+++\nsystem = "You know {{ superclass }}s."', 1))
     after = choice_questions(workspace)
     assert {question.system for question in after} == {"You know objects."}

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import Shell
+
+
+def test_a_list_is_taken_over_and_another_one_is_added(shell: Shell, pests: Path) -> None:
+    assert shell("init", pests).code == 0
+    (shell.cwd / "mine.txt").write_text("wing colour: What colour? [red; blue]\n")
+    (shell.cwd / "more.csv").write_text("attribute,question\ncolours of the wing,\nleg count,\n")
+    assert shell("attributes", "discover", "--from", "mine.txt").code == 0
+    result = shell("attributes", "discover", "--add", "more.csv", "--json")
+    (step,) = result.json["data"]["steps"]
+    assert (step["done"]["added"], step["done"]["attributes"]) == (1, 2)
+    assert step["dropped"] == [["attributes", 1, "in the list already"]]
+    rows = (shell.cwd / "attributes.csv").read_text().splitlines()
+    assert rows[1:] == [
+        "wing_colour,What colour?,red; blue,,,from mine.txt",
+        "leg_count,What is the leg count of the object?,,,,from more.csv",
+    ]
+
+
+def test_adding_and_replacing_at_once_is_refused(shell: Shell, pests: Path) -> None:
+    shell("init", pests)
+    (shell.cwd / "mine.txt").write_text("rim\n")
+    result = shell("attributes", "discover", "--add", "mine.txt", "--replace", "--json")
+    assert (result.code, result.json["error"]["code"]) == (2, "add-or-replace")
