@@ -99,7 +99,9 @@ class DomainSettings(Section):
     @field_validator("template")
     @classmethod
     def _template_is_there(cls, name: str) -> str:
-        known = sorted(file.parent.name for file in shipped.folder("templates").glob("domains/*/template.toml"))
+        known = sorted(
+            file.parent.name for file in shipped.folder("templates").glob("domains/*/template.toml")
+        )
         if name and name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             told = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"

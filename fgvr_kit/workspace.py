@@ -191,9 +191,7 @@ class Workspace:
                 hint="fgvr-kit attributes discover",
             )
         attributes = [
-            attribute_of(row)
-            for row in self._rows("attributes.csv", ATTRIBUTE_COLUMNS)
-            if is_asked(row)
+            attribute_of(row) for row in self._rows("attributes.csv", ATTRIBUTE_COLUMNS) if is_asked(row)
         ]
         check_attributes(attributes, where=str(path))
         return attributes

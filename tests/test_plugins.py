@@ -10,7 +10,7 @@ from fgvr_kit.errors import MissingExtra, PluginError
 
 
 def test_the_rooms_list_their_files() -> None:
-    assert plugins.names("backends") == ["ollama", "openai", "replay", "transformers"]
+    assert plugins.names("backends") == ["clip", "ollama", "openai", "replay", "transformers"]
     assert plugins.names("recipes") == ["finedefics"]
     assert {"idefics2", "llava", "smolvlm", "qwen2_5_vl"} <= set(plugins.names("families"))
 

@@ -104,7 +104,9 @@ def test_a_prompt_reads_without_notes_too(template: Template) -> None:
 
 def test_medical_prompts_forbid_diagnoses_and_lettering() -> None:
     for name, text in shown(load("medical-images")).items():
-        if (load("medical-images").prompts / f"{name}.md").is_file() and not name.startswith(("ask/", "align/")):
+        if (load("medical-images").prompts / f"{name}.md").is_file() and not name.startswith(
+            ("ask/", "align/")
+        ):
             assert "diagnosis" in text, name
             assert "lettering" in text or "name, number or date" in text, name
 
@@ -176,7 +178,10 @@ def test_every_template_can_be_applied_to_a_new_workspace(template: Template, ro
 def test_the_summary_tells_what_was_done(root: Path) -> None:
     done = apply(load("plants-disease"), root).done
     assert done["template"] == "plants-disease"
-    assert done["settings written"] == "domain.superclass, domain.unit, domain.notes, discover.seeds, domain.template"
+    assert (
+        done["settings written"]
+        == "domain.superclass, domain.unit, domain.notes, discover.seeds, domain.template"
+    )
     assert "extract/question" in done["prompts replaced"]
     assert done["notes for you"] == "notes.md"
 

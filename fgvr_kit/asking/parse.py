@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fgvr_kit.backends.base import Request, labels_of
@@ -45,9 +45,9 @@ def judge(request: Request, text: str) -> tuple[Outcome, str]:
     if request.options:
         return ("ok" if option(said, request.options) else "invalid"), text
     if request.purpose == "discover":
-        return _outcome(said, bool(attribute_list(said))), text
+        return _outcome(said, bool(attribute_list(said)), None), text  # any list will do
     if request.schema is not None:
-        return _outcome(said, json_object(said) is not None), text
+        return _outcome(said, _holds_any(said, request.schema), request.schema), text
     return "ok", text
 
 
@@ -56,9 +56,25 @@ def is_refusal(text: str) -> bool:
     return _REFUSAL.match(text.lstrip("\"'*# ")) is not None
 
 
-def _outcome(text: str, is_found: bool) -> Outcome:
-    if _strict(text) is not None:
-        return "ok" if is_found else "invalid"
+def _holds_any(text: str, schema: Mapping[str, Any]) -> bool:
+    """Whether something that was asked for can be read out of a reply, however it is written."""
+    names = list(schema.get("properties", {}))
+    return bool(answers(text, names)) if names else json_object(text) is not None
+
+
+def _fits(found: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a reply is what its schema says; servers that promise it are looked at all the same."""
+    from jsonschema import Draft202012Validator
+
+    return bool(Draft202012Validator(dict(schema)).is_valid(found))
+
+
+def _outcome(text: str, is_found: bool, schema: Mapping[str, Any] | None) -> Outcome:
+    """ "ok" is JSON as it was asked for; what can still be read out of something else is "repaired"."""
+    if (strict := _strict(text)) is not None:
+        if schema is None:
+            return "ok" if is_found else "invalid"
+        return "ok" if _fits(strict, schema) else "repaired" if is_found else "invalid"
     return "repaired" if is_found and _is_closed(text) else "invalid"
 
 

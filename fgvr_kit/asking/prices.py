@@ -114,7 +114,7 @@ def find_price(spec: str, host: str | None, given: Mapping[str, GivenPrice]) -> 
 
 def is_local(room: str, model: str, host: str | None) -> bool:
     """Nobody sends a bill: a model in this process, a recording, one's own machine, Ollama without its cloud."""
-    if room in ("transformers", "replay"):
+    if room in ("clip", "replay", "transformers"):
         return True
     name = urlsplit(host or "").hostname or ""
     if room == "ollama":

@@ -132,7 +132,9 @@ class Run:
         """Ask until each job has a row or is given up."""
         tries: Counter[bool] = Counter()
         while waiting:
-            await asyncio.sleep(0)  # what came in is committed first, so that a kill costs no more than one call
+            await asyncio.sleep(
+                0
+            )  # what came in is committed first, so that a kill costs no more than one call
             requests = [self.request_of(job) for job in waiting.values()]
             await pace.enter(self._stop)
             holds = None if self._stop.is_set() else await self.purse.reserve(requests)

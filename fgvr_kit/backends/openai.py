@@ -90,9 +90,7 @@ class OpenAI(Server):
         self.url = url
         self.key = key
         self.is_openai = urlsplit(url).hostname == "api.openai.com"
-        # OpenAI's newer models know only the first word, other servers often only the second.
-        word = "max_completion_tokens" if self.is_openai else "max_tokens"
-        self.manners = Manners(model, settings, word)
+        self.manners = Manners(model, settings, is_openai=self.is_openai)
         self._has_answered = False
         self._client: AsyncOpenAI | None = None
 

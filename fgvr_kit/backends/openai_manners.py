@@ -21,14 +21,16 @@ _LEFT_OUT = {"temperature", "seed", "logprobs"}
 class Manners:
     """Writes requests for one model; learns from refusals, and remembers for the run.
 
-    limit_word: what the server calls the most tokens of a reply. structured: as in the settings, or
-    "json_object, schema", which is llama.cpp's way.
+    is_openai: whether it is OpenAI itself, which knows only the newer word for the most tokens of a reply, and
+    whose strict schemas know no lengths of texts.  structured: as in the settings, or "json_object, schema", which
+    is llama.cpp's way.
     """
 
-    def __init__(self, model: str, settings: Settings, limit_word: str) -> None:
+    def __init__(self, model: str, settings: Settings, *, is_openai: bool) -> None:
         self._model = model
         self._settings = settings
-        self._limit_word = limit_word
+        self._is_openai = is_openai
+        self._limit_word = "max_completion_tokens" if is_openai else "max_tokens"
         self._structured: str = settings.structured
         self._left_out: set[str] = set()
 
@@ -106,5 +108,16 @@ class Manners:
             return {"response_format": {"type": "json_object", **more}}
         # "strict" is refused for a schema that leaves room for keys it does not name.
         is_closed = schema.get("additionalProperties") is False
-        shape = {"name": request.purpose, "schema": schema, "strict": is_closed}
+        shown = _without_lengths(schema) if is_closed and self._is_openai else schema
+        shape = {"name": request.purpose, "schema": shown, "strict": is_closed}
         return {"response_format": {"type": "json_schema", "json_schema": shape}}
+
+
+def _without_lengths(schema: Any) -> Any:
+    """A JSON schema without minLength and maxLength, at any depth; validation still holds replies to them."""
+    if isinstance(schema, list):
+        return [_without_lengths(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    kept = {name: part for name, part in schema.items() if name not in ("minLength", "maxLength")}
+    return {name: _without_lengths(part) for name, part in kept.items()}

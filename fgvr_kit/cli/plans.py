@@ -11,6 +11,26 @@ if TYPE_CHECKING:
     from fgvr_kit.workspace import Workspace
 
 
+def plan_all(out: Output, workspace: Workspace, *, retry_failed: bool, batch: bool) -> None:
+    """What is still to be done of all three steps."""
+    if not (workspace.root / "attributes.csv").is_file():
+        plan_discover(out, workspace)
+        out.say("extract and describe can be planned when discover has written attributes.csv")
+        return
+    plan_extract(out, workspace, limit=None, retry_failed=retry_failed, calibrate=False, batch=batch)
+    plan_describe(out, workspace, retry_failed=retry_failed, calibrate=False, batch=batch)
+
+
+def plan_discover(out: Output, workspace: Workspace) -> None:
+    from fgvr_kit.backends.base import open_backend
+    from fgvr_kit.pipeline.discover import requests_for
+    from fgvr_kit.pipeline.plan import plan
+
+    settings = workspace.settings
+    backend = open_backend(settings.discover.backend, settings, workspace.root, key="discover.backend")
+    show(out, "discover", plan(workspace, backend, lambda: requests_for(workspace), retry_failed=True))
+
+
 def plan_extract(
     out: Output, workspace: Workspace, *, limit: int | None, retry_failed: bool, calibrate: bool, batch: bool
 ) -> None:
@@ -22,6 +42,28 @@ def plan_extract(
             workspace, backend, requests,
             retry_failed=retry_failed, calibrate=calibrate, batch=batch, progress=out.progress,
         ))  # fmt: skip
+
+
+def plan_describe(
+    out: Output, workspace: Workspace, *, retry_failed: bool, calibrate: bool, batch: bool
+) -> None:
+    from fgvr_kit.backends.base import open_backend
+    from fgvr_kit.pipeline.describe import requests_expected, requests_for
+    from fgvr_kit.pipeline.plan import plan
+
+    settings = workspace.settings
+    if settings.describe.by == "template":
+        out.say("describe: composed by a template; no model is asked")
+        return
+    backend = open_backend(settings.describe.backend, settings, workspace.root, key="describe.backend")
+    is_answered = bool(workspace.store.count("answers"))
+    if not is_answered:
+        out.say("describe: there are no answers yet; planned with answers of usual length")
+    requests = requests_for if is_answered else requests_expected
+    show(out, "describe", plan(
+        workspace, backend, lambda: requests(workspace),
+        retry_failed=retry_failed, calibrate=calibrate and is_answered, batch=batch, progress=out.progress,
+    ))  # fmt: skip
 
 
 def show(out: Output, step: str, plan: Plan) -> None:

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fgvr_kit.asking import parse
 from fgvr_kit.asking.replies import USABLE, Row
@@ -100,8 +101,16 @@ def values_of(request: Request, row: Row | None, wanted: Sequence[str]) -> dict[
         return {}
     if request.attribute is None:
         found = parse.answers(row["text"], list(wanted))
-        return {name: Said(value, row["id"]) for name, value in found.items()}
+        shapes = (request.schema or {}).get("properties", {})
+        held = {name: _held_to(shapes.get(name, {}), value) for name, value in found.items()}
+        return {name: Said(value, row["id"]) for name, value in held.items() if value}
     text = row["text"]
     value = (parse.option(text, request.options) or "") if request.options else parse.value(text)
     scores = json.loads(row["scores"]) if row["scores"] else {}
     return {request.attribute: Said(value, row["id"], scores.get(value))} if value else {}
+
+
+def _held_to(shape: Mapping[str, Any], value: str) -> str | None:
+    """A value of a closed attribute as one of its options, None where it is none of them."""
+    options = shape.get("enum")
+    return parse.option(value, options) if options else value

@@ -31,6 +31,10 @@ from fgvr_kit.workspace import Workspace
 SUMMARY_PROMPT, SHORT_PROMPT, TEMPLATE = "describe/summary", "describe/short", "describe/template"
 _BY = {"model": SUMMARY_PROMPT, "short": SHORT_PROMPT, "template": TEMPLATE}
 
+_USUAL_VALUE = "gold-brown with greenish stains"
+_USUAL_GENERAL = "A golden coin with blue-green stains, lying sideways on red wood among a number of others."
+"""Of usual length (asking/estimate.py tells how that was counted)."""
+
 _PLACE = r"(?: (?:in|on|from) (?:the|this) (?:image|picture|photo|photograph|angle|view|side))?"
 _SEEN = r"(?:visible|seen|shown|clear|discernible|identifiable|determined|known|applicable|available|sure)"
 _UNSEEN = re.compile(
@@ -123,6 +127,15 @@ def requests_for(workspace: Workspace, images: Sequence[Image] | None = None) ->
     answers = workspace.store.answers()
     chosen = workspace.store.images() if images is None else images
     yield from _requests(workspace, [image for image in chosen if image.id in answers], answers)
+
+
+def requests_expected(workspace: Workspace) -> Iterator[Request]:
+    """As many requests as there are images, with answers of usual length in place of those that are not there yet;
+    for plans alone, never to be sent."""
+    names = [attribute.name for attribute in workspace.attributes()]
+    usual = {GENERAL: _USUAL_GENERAL} | dict.fromkeys(names, _USUAL_VALUE)
+    images = workspace.store.images()
+    yield from _requests(workspace, images, {image.id: usual for image in images})
 
 
 def is_seen(value: str) -> bool:

@@ -28,6 +28,7 @@ from fgvr_kit.pipeline.proposing import (
     merge_by_model,
     parents_of,
     prompts_used,
+    requests_for,
     seeds_of,
 )
 from fgvr_kit.pipeline.unanswered import notices_of
@@ -35,6 +36,8 @@ from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import DiscoverSettings
 from fgvr_kit.types import Attribute, Notice, Summary
 from fgvr_kit.workspace import Workspace
+
+__all__ = ["PROMPT", "discover", "fingerprint_of", "prompts_used", "requests_for"]
 
 
 def discover(

@@ -108,8 +108,6 @@ def fingerprint_of(workspace: Workspace) -> str:
         parts += [extract.samples, extract.temperature]
     if extract.hinted:
         parts.append({name: c.display_name for name, c in workspace.classes().items()})
-    if workspace.store.count("corrections"):
-        parts.append(workspace.store.digest("corrections", ["sha256", "attribute", "value"]))
     return fingerprint(*parts)
 
 

@@ -60,13 +60,13 @@ def requests_for(workspace: Workspace, *, samples: int | None = None) -> Iterato
     discovering = workspace.settings.discover
     n = discovering.n_attributes
     template, (seeds, _) = workspace.prompts.get(PROMPT), seeds_of(workspace)
-    schema = schema_of(n)
+    schema, most = schema_of(n), discovering.max_tokens or max(MIN_TOKENS, TOKENS_EACH * n)
     for parent in parents_of(workspace) or [""]:
         own = {"superclass": parent} if parent else {}
         prompt = template.render(n_attributes=n, seeds=seeds, **own)
         for sample in range(discovering.samples if samples is None else samples):
             yield Request(
-                "discover", prompt, schema=schema, max_tokens=discovering.max_tokens or max(MIN_TOKENS, TOKENS_EACH * n),
+                "discover", prompt, schema=schema, max_tokens=most,
                 temperature=discovering.temperature if sample else 0.0, sample=sample,
             )  # fmt: skip
 

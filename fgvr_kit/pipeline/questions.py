@@ -16,6 +16,7 @@ from fgvr_kit.workspace import Workspace
 
 GENERAL_PROMPT, QUESTION_PROMPT = "extract/general", "extract/question"
 CLOSED_PROMPT, JOINT_PROMPT, HINTED_PROMPT = "extract/closed", "extract/joint", "extract/hinted"
+CLIP_PROMPT = "extract/clip"
 LONGER = 4  # the free description and a joint reply get this many times the tokens of one answer
 MAX_VALUE = 200  # characters of one value in the schema
 
@@ -99,7 +100,7 @@ class Questions:
     def _closed(self, attribute: Attribute) -> Question:
         options = options_of(attribute)
         prompt = self._workspace.prompts.render(
-            CLOSED_PROMPT, attribute=_in_words(attribute.name), question=attribute.question,
+            closed_prompt(self._workspace), attribute=_in_words(attribute.name), question=attribute.question,
             options=list(zip(labels_of(len(options)), options, strict=True)),
         )  # fmt: skip
         return Question(attribute.name, prompt, self._workspace.settings.extract.max_tokens, options=options)
@@ -119,10 +120,17 @@ def prompts_used(workspace: Workspace, attributes: Sequence[Attribute]) -> list[
     names = [HINTED_PROMPT if extract.hinted else GENERAL_PROMPT]
     weighed = [a for a in attributes if a.options and (extract.ask == "single" or extract.closed_by)]
     if weighed:
-        names.append(CLOSED_PROMPT)
+        names.append(closed_prompt(workspace))
     if len(weighed) < len(attributes):
         names.append(QUESTION_PROMPT if extract.ask == "single" else JOINT_PROMPT)
     return names
+
+
+def closed_prompt(workspace: Workspace) -> str:
+    """The prompt of a closed question: CLIP is given words to compare with, all others are asked."""
+    extract = workspace.settings.extract
+    room = (extract.closed_by or extract.backend).partition(":")[0]
+    return CLIP_PROMPT if room.strip() == "clip" else CLOSED_PROMPT
 
 
 def options_of(attribute: Attribute) -> tuple[str, ...]:

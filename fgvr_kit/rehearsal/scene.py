@@ -9,13 +9,13 @@ import difflib
 import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from fgvr_kit import plugins
 from fgvr_kit.backends.base import labels_of
 from fgvr_kit.errors import PromptError, UsageError
 from fgvr_kit.evaluation.protocols import LETTERS, choice_questions
+from fgvr_kit.pipeline.called import image_called
 from fgvr_kit.pipeline.describe import TEMPLATE, is_seen
 from fgvr_kit.pipeline.leaks import finder
 from fgvr_kit.pipeline.questions import Questions, options_of, schema_of, with_options
@@ -66,7 +66,7 @@ class Scene:
     @cached_property
     def image(self) -> Image:
         if self._wanted_image is not None:
-            return find_image(self.workspace, self._wanted_image)
+            return image_called(self.workspace, self._wanted_image)
         store, needs = self.workspace.store, self.template.needs
         images = store.images()
         if not images:
@@ -200,32 +200,3 @@ def _seed_of_training(workspace: Workspace) -> int:
     recipe = workspace.settings.train.recipe
     section = plugin_section(workspace.settings, recipe, plugins.load("recipes", recipe).Settings)
     return int(getattr(section, "seed", 0))
-
-
-def find_image(workspace: Workspace, text: str) -> Image:
-    """An image by its path in the dataset, its file on disk, or an end of its path that no other has.
-
-    Raises UsageError "unknown-image" with the closest path.
-    """
-    images = {image.path: image for image in workspace.store.images()}
-    if not images:
-        raise workspace.no_images()
-    if text in images:
-        return images[text]
-    file, folder = Path(text).resolve(), workspace.dataset.resolve()
-    if file.is_relative_to(folder) and (inside := file.relative_to(folder).as_posix()) in images:
-        return images[inside]
-    ends = [path for path in images if f"/{path}".endswith(f"/{text}")]
-    if len(ends) == 1:
-        return images[ends[0]]
-    close = ends[:3] or difflib.get_close_matches(text, images, n=1, cutoff=0.4)
-    raise UsageError(
-        f"{len(ends)} images are called {text!r}"
-        if ends
-        else f"no image of this workspace is called {text!r}",
-        code="unknown-image",
-        where=str(folder),
-        hint=f"did you mean {' or '.join(map(repr, close))}?"
-        if close
-        else f"for example {next(iter(images))!r}",
-    )

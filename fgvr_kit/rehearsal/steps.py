@@ -6,7 +6,7 @@ from fgvr_kit import plugins
 from fgvr_kit.errors import DatasetError, PromptError
 from fgvr_kit.evaluation.protocols import CHOICE_PROMPT
 from fgvr_kit.pipeline import describe, discover, mine
-from fgvr_kit.pipeline.questions import prompts_used
+from fgvr_kit.pipeline.questions import prompts_used as prompts_of_extract
 from fgvr_kit.status import RESTS_ON
 from fgvr_kit.types import Attribute
 from fgvr_kit.workspace import Workspace
@@ -15,12 +15,11 @@ from fgvr_kit.workspace import Workspace
 def prompts_in_use(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """step -> the prompts that it sends as the settings are now."""
     settings = workspace.settings
-    by_template = settings.describe.by == "template"
     recipe = plugins.load("recipes", settings.train.recipe)
     return {
-        "discover": (discover.PROMPT,),
-        "extract": tuple(prompts_used(workspace, _attributes(workspace))),
-        "describe": (describe.TEMPLATE if by_template else describe.SUMMARY_PROMPT,),
+        "discover": tuple(discover.prompts_used(workspace)),
+        "extract": tuple(prompts_of_extract(workspace, _attributes(workspace))),
+        "describe": tuple(describe.prompts_used(workspace)),
         "mine": (mine.CLASS_PROMPT,),
         **getattr(recipe, "PROMPTS", {}),
         "eval": (CHOICE_PROMPT,),

@@ -14,8 +14,7 @@ from threading import RLock
 from typing import Any
 
 from fgvr_kit.dataset.images import open_known, shrink
-from fgvr_kit.errors import FgvrError, UsageError, WorkspaceError
-from fgvr_kit.pipeline import extract
+from fgvr_kit.errors import UsageError, WorkspaceError
 from fgvr_kit.pipeline.questions import Questions, options_of
 from fgvr_kit.report.render import visible
 from fgvr_kit.report.review_filters import UNSURE, Filters, chosen, differ, said_again
@@ -28,9 +27,6 @@ LONGEST, LONGEST_GENERAL = 400, 4_000
 """Characters of a value, and of the free description."""
 MOST_PIXELS = 1_600 * 1_200
 """Of a picture as it is shown."""
-MOST_RENEWED = 20_000
-"""Images up to which the step `extract` stays done after a correction: looking at all of them takes a while. With more
-it counts as stale, and running it again asks nothing."""
 PATIENCE = 2.0
 """Seconds that a correction waits for another fgvr-kit to end, before the page is told."""
 
@@ -161,13 +157,10 @@ class Review:
             if others:
                 raise Conflict(others)
             with self.workspace.store.transaction():
-                stands = self._extract_stands()
                 for name, value in written.items():
                     row = now.get(name)
                     self._before.setdefault((image.sha256, name), row["written"] if row else None)
                     self.workspace.store.put_correction(image.sha256, name, value, self.author)
-                if stands:  # table `answers` has followed: asking again would change nothing
-                    self.workspace.store.renew("extract", extract.fingerprint_of(self.workspace))
             ids = self._ids[image.sha256]
             is_reviewed = image.sha256 in self._reviewed_pictures(within)
         return {"image": self.shown(image_id), "ids": ids, "reviewed": is_reviewed}
@@ -252,15 +245,6 @@ class Review:
                 f"{name}: {visible(text[:60])!r} is {problem}", code="review-value", hint="write another"
             )
         return text or None
-
-    def _extract_stands(self) -> bool:
-        if len(self.images) > MOST_RENEWED:
-            return False
-        stood = self.workspace.store.walk().get("extract")
-        try:
-            return stood is not None and stood["fingerprint"] == extract.fingerprint_of(self.workspace)
-        except FgvrError:  # a file that it is made of cannot be read at the moment
-            return False
 
     @contextmanager
     def _busy(self) -> Iterator[None]:

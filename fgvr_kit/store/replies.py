@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -157,17 +158,25 @@ class ReplyTables(Tables):
         if value is None and machine is None:
             self.db.execute("delete from answers where image_id = ? and attribute = ?", [image_id, attribute])
             return
+        scores = self._scores_of(reply_id) if value is None else {}
         self.db["answers"].upsert(
             {
                 "image_id": image_id,
                 "attribute": attribute,
                 "value": machine if value is None else value,
-                "source": "model" if value is None else "human",
+                "source": "human" if value is not None else "options" if scores else "model",
                 "machine": None if value is None else machine,
                 "reply_id": reply_id,
+                "confidence": scores.get(str(machine)),
             },
             pk=("image_id", "attribute"),
         )
+
+    def _scores_of(self, reply_id: int | None) -> dict[str, float]:
+        """Probability of each option that a reply weighed; {} for one that was written."""
+        found = self.db.execute("select scores from replies where id = ?", [reply_id]).fetchone()
+        scores: dict[str, float] = json.loads(found[0]) if found and found[0] else {}
+        return scores
 
     def notes_of_answers(self) -> list[str]:
         """The distinct notes of the replies that table `answers` rests on ("untrained toy model")."""

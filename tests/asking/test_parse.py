@@ -232,3 +232,28 @@ def test_labels_beyond_the_capitals_are_small_letters_and_then_numbers() -> None
 def test_the_values_of_a_closed_attribute_are_read(said: str, options: tuple[str, ...]) -> None:
     (attribute,) = parse.attribute_list(said)
     assert (attribute.name, attribute.options) == ("rim", options)
+
+
+JOINT = {
+    "type": "object", "additionalProperties": False, "required": ["rim", "side"],
+    "properties": {"rim": {"type": "string", "maxLength": 20}, "side": {"type": "string", "enum": ["a", "b"]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ('{"rim": "thin", "side": "a"}', "ok"),
+        ('{"rim": "", "side": "a"}', "ok"),
+        ('{"rim": "thin", "side": "c"}', "repaired"),
+        ('{"rim": "thin"}', "repaired"),
+        ('{"rim": "thin", "side": "a", "more": 1}', "repaired"),
+        ('{"rim": "thin and long and more than that", "side": "a"}', "repaired"),
+        ('```json\n{"rim": "thin", "side": "a"}\n```', "repaired"),
+        ('{"edge": "thin"}', "invalid"),
+        ("{}", "invalid"),
+    ],
+)
+def test_a_reply_is_held_to_its_schema_whatever_the_server_promised(said: str, outcome: str) -> None:
+    request = Request("extract", Prompt("p", "?", "", ""), schema=JOINT)
+    assert parse.judge(request, said)[0] == outcome

@@ -50,6 +50,7 @@ def test_what_nobody_knows_is_unknown_and_not_free(spec: str, host: str | None) 
 @pytest.mark.parametrize(
     ("spec", "host"),
     [
+        ("clip:toy-clip", None),
         ("transformers:toy-vlm", None),
         ("replay:replies.jsonl", None),
         ("openai:my-model", "http://localhost:8000"),

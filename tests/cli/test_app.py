@@ -139,7 +139,9 @@ def test_every_error_class_has_an_exit_code_of_the_house() -> None:
     assert {kind.exit_code for kind in tree(FgvrError)} <= {1, 2, 3, 4}
 
 
-@pytest.mark.parametrize("line", [["--offline", "attributes", "extract"], ["attributes", "extract", "--offline"]])
+@pytest.mark.parametrize(
+    "line", [["--offline", "attributes", "extract"], ["attributes", "extract", "--offline"]]
+)
 def test_offline_stands_anywhere_and_is_told_as_the_reason(line: list[str], tmp_path: Path) -> None:
     folder = class_folders(tmp_path / "pests", {"bee": 5, "wasp": 5})
     command = [sys.executable, "-m", "fgvr_kit"]

@@ -40,6 +40,7 @@ def workspace(folder: Path, text: str = '[extract]\nbackend = "ollama:llava:13b"
 
 def test_backends_are_those_of_the_room(tmp_path: Path) -> None:
     assert offered("attributes extract --backend ", tmp_path) == [
+        "clip:",
         "ollama:",
         "openai:",
         "replay:",

@@ -86,6 +86,24 @@ def test_the_class_never_reaches_a_prompt(root: Path, monkeypatch: pytest.Monkey
     assert names.find(f"a {CLASSES[0]}")  # the search itself finds what it looks for
 
 
+def test_clip_is_given_a_line_for_each_value_and_weighs_them(root: Path, toy_clip_model: str) -> None:
+    (root / "attributes.csv").write_text("attribute,question,options\nmetal_colour,Which?,gold; copper\n")
+    with opened(root, "extract.closed_by=clip:toy-clip") as workspace:
+        before = module.fingerprint_of(workspace)
+        summary = extract(workspace)
+        row = next(row for row in workspace.store.all_replies() if row["attribute"] == "metal_colour")
+        values = {answers["metal_colour"] for answers in workspace.store.answers().values()}
+    assert row["prompt"].splitlines()[:2] == [
+        "a photo of one euro coin with metal colour: gold", "a photo of one euro coin with metal colour: copper",
+    ]  # fmt: skip
+    assert values <= {"gold", "copper"}
+    assert any("CLIP" in note for note in summary.notes)
+    prompt = ejected(root, "extract/clip")
+    prompt.write_text(prompt.read_text().replace("a photo", "a close photo"))
+    with opened(root, "extract.closed_by=clip:toy-clip") as workspace:
+        assert module.fingerprint_of(workspace) != before
+
+
 def test_each_request_carries_its_image_and_its_tokens(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Scripted(plain)
     use(backend, monkeypatch)

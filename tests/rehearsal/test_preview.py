@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from fgvr_kit.errors import PromptError, UsageError
+from fgvr_kit.pipeline.called import image_called
 from fgvr_kit.pipeline.describe import describe
 from fgvr_kit.pipeline.discover import discover
 from fgvr_kit.pipeline.extract import extract
 from fgvr_kit.rehearsal.preview import preview
-from fgvr_kit.rehearsal.scene import find_image
 from fgvr_kit.store import Store
 from fgvr_kit.types import Option
 from fgvr_kit.workspace import Workspace
@@ -112,13 +112,13 @@ def test_an_image_is_found_however_it_is_named(root: Path, monkeypatch: pytest.M
             f"coins/{image.path}",
             Path(image.path).name,
         ):
-            assert find_image(workspace, text) == image
+            assert image_called(workspace, text) == image
 
 
 @pytest.mark.parametrize("text", ["nothing.jpg", "", "1_euro"])
 def test_an_image_that_is_none_is_refused_with_one_that_is(root: Path, text: str) -> None:
     with Workspace(root) as workspace, pytest.raises(UsageError) as caught:
-        find_image(workspace, text)
+        image_called(workspace, text)
     assert caught.value.code == "unknown-image"
     assert ".jpg" in caught.value.hint
 
@@ -130,7 +130,7 @@ def test_a_name_that_two_images_have_is_refused(root: Path) -> None:
         picture(name).save(root / "coins" / name / "same.png")
     init(root / "coins", root)
     with Workspace(root) as workspace, pytest.raises(UsageError, match="2 images") as caught:
-        find_image(workspace, "same.png")
+        image_called(workspace, "same.png")
     assert "20_cent/same.png" in caught.value.hint
 
 

@@ -31,7 +31,9 @@ def test_the_steps_told_are_those_that_become_stale(root: Path, name: str) -> No
     with Workspace(root) as workspace:
         told = set(steps_changed_by(workspace, name))
         stale = {step.name for step in steps(workspace) if step.state == "stale"}
-    assert told & {"discover", "extract", "describe"} == stale
+    told &= {"discover", "extract", "describe"}
+    # What is sent only where a description names its class need not make this workspace's stale.
+    assert stale <= told if name == "describe/again" else stale == told
 
 
 def test_the_settings_decide_which_prompts_are_sent(root: Path) -> None:

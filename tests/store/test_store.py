@@ -55,7 +55,9 @@ def reply(key: str, text: str = "red", **more: object) -> dict[str, object]:
 
 
 def test_what_is_written_is_there_after_closing(store: Store) -> None:
-    store.put_images([scanned("bee/1"), scanned("wasp/1")], [Skipped("x", "broken", "image-unreadable", "bee")])
+    store.put_images(
+        [scanned("bee/1"), scanned("wasp/1")], [Skipped("x", "broken", "image-unreadable", "bee")]
+    )
     store.put_replies([reply("k")])
     store.put_answers([Answer(1, "colour", "red", 1)])
     store.put_descriptions([Description(1, "A red bee.", "template")])
