@@ -1,12 +1,13 @@
 """Asking through a provider's batch service: hand over, leave, and collect with the same command days later.
 
 What is in a batch counts as not yet answered, so the step ends partly done (exit code 4) until all is collected.
+A reply is known there by its key, that of a repair turn by its key and ".2".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fgvr_kit.asking.limits import OUT_OF_BUDGET
 from fgvr_kit.asking.run import Job, Run
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from fgvr_kit.backends.openai_batch import Batches
 
 IN_BATCH = "in a batch"
+_REPAIR = ".2"
+_FILE = "file:"
+"""Before the id of a file that was sent, and of whose batch nobody knows yet whether it was made."""
 
 
 def batches_of(backend: Backend) -> Batches:
@@ -34,6 +38,13 @@ def batches_of(backend: Backend) -> Batches:
     return Batches(backend)
 
 
+def in_no_batch(run: Run, jobs: Sequence[Job]) -> list[Job]:
+    """Those that no batch is going to answer; the others are counted, and not paid for twice."""
+    away = {_key(one) for batch in run.store.open_batches(run.backend.spec) for one in batch["keys"]}
+    _tell(run, [job for job in jobs if job.key in away])
+    return [job for job in jobs if job.key not in away]
+
+
 def ask_by_batch(service: Batches, run: Run, jobs: Sequence[Job], step: str, task: Task) -> None:
     """Collect what is done, hand over what is in no batch yet, and count what is still away.
 
@@ -44,36 +55,59 @@ def ask_by_batch(service: Batches, run: Run, jobs: Sequence[Job], step: str, tas
     waiting = {job.key: job for job in jobs}
     away: set[str] = set()
     for batch in run.store.open_batches(run.backend.spec):
-        if not _collected(service, run, batch["id"], waiting, task):
-            away.update(batch["keys"])
+        if not _collected(service, run, _found(service, run, batch), waiting, task):
+            away.update(map(_key, batch["keys"]))
     todo = [job for job in waiting.values() if job.key not in away and not job.is_done]
     unable: dict[str, RequestRejected] = {}
-    items = ((job.key, run.request_of(job)) for job in _affordable(run, todo))
-    for sent in service.submit(items, unable=unable):
-        run.store.put_batch(sent.id, run.backend.spec, step, sent.keys)
-        away.update(sent.keys)
-    for key, error in unable.items():
-        run.keep({key: waiting[key]}, [error], 0.0, task)
+    items = ((_name(job), run.request_of(job)) for job in _affordable(run, todo))
+
+    def noted(file_id: str, names: Sequence[str]) -> None:
+        run.store.put_batch(f"{_FILE}{file_id}", run.backend.spec, step, names)
+
+    for sent in service.submit(items, unable=unable, noted=noted):
+        run.store.name_batch(f"{_FILE}{sent.file_id}", sent.id)
+        away.update(map(_key, sent.keys))
+    for name, error in unable.items():
+        run.keep({_key(name): waiting[_key(name)]}, [error], 0.0, task)
     _tell(run, [job for job in waiting.values() if job.key in away and not job.is_done])
 
 
-def _collected(service: Batches, run: Run, batch_id: str, waiting: dict[str, Job], task: Task) -> bool:
-    """Store what a batch answered; False while it is under way. What it left undone is handed over again."""
+def _found(service: Batches, run: Run, batch: dict[str, Any]) -> dict[str, Any]:
+    """A kill may have come between sending a file and noting its batch: look for that batch, or make it now."""
+    if not batch["id"].startswith(_FILE):
+        return batch
+    batch_id = service.start(batch["id"].removeprefix(_FILE))
+    run.store.name_batch(batch["id"], batch_id)
+    return {**batch, "id": batch_id}
+
+
+def _collected(
+    service: Batches, run: Run, batch: dict[str, Any], waiting: dict[str, Job], task: Task
+) -> bool:
+    """Store what a batch answered; False while it is under way. What it left undone is handed over again.
+
+    A batch in which there is more than is waited for stays open: what is paid for is collected by whoever wants it.
+    """
     try:
-        state = service.state(batch_id)
+        state = service.state(batch["id"])
     except BackendRefused as error:
         if error.code != "batch-unknown":
             raise
-        run.store.close_batch(batch_id, "unknown to the server")
+        run.store.close_batch(batch["id"], "unknown to the server")
         return True
     if not state.is_over:
         return False
     if state.status == "failed":
-        run.store.close_batch(batch_id, f"failed: {state.problem or 'no reason given'}")
-    for key, reply in service.collect(batch_id, {key: run.request_of(job) for key, job in waiting.items()}):
-        if key in waiting and not waiting[key].is_done:
-            run.keep({key: waiting[key]}, [reply], 0.0, task)
-    run.store.close_batch(batch_id, state.status)
+        run.store.close_batch(batch["id"], f"failed: {state.problem or 'no reason given'}")
+    requests = {_name(job): run.request_of(job) for job in waiting.values()}
+    for name, reply in service.collect(batch["id"], requests):
+        job = waiting.get(_key(name))
+        # The first reply of a job that is to be repaired is stored already; it is not the repair.
+        if job is not None and not job.is_done and name == _name(job):
+            run.keep({job.key: job}, [reply], 0.0, task)
+    others = [_key(name) for name in batch["keys"] if _key(name) not in waiting]
+    if len(run.store.standing(others)) == len(set(others)):
+        run.store.close_batch(batch["id"], state.status)
     return True
 
 
@@ -91,11 +125,18 @@ def _affordable(run: Run, jobs: Sequence[Job]) -> Iterator[Job]:
         yield job
 
 
+def _name(job: Job) -> str:
+    return job.key if job.first is None else f"{job.key}{_REPAIR}"
+
+
+def _key(name: str) -> str:
+    return name.removesuffix(_REPAIR)
+
+
 def _tell(run: Run, away: Sequence[Job]) -> None:
     if away:
         run.hold_back(len(away), IN_BATCH, BackendError(
-            f"{len(away):,} {'reply is' if len(away) == 1 else 'replies are'} still to come from "
-            f"{len(run.store.open_batches(run.backend.spec))} of the provider's batches",
+            f"{len(away):,} {'reply is' if len(away) == 1 else 'replies are'} still to come from batches of the provider",
             code="batch-under-way",
-            hint="they take up to 24 hours",
+            hint="they take up to 24 hours; the same command with --batch collects them",
         ))  # fmt: skip

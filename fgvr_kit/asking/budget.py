@@ -131,8 +131,8 @@ class Budget:
         if cost_left is not None:
             more = f", about {shown_usd(cost_left.likely)} ({shown_usd(cost_left.low)} to {shown_usd(cost_left.high)})"
         return PartlyDone(
-            f"the budget of {shown_usd(self.limit)} is used up: {shown_usd(self.spent)} spent, "
-            f"{n_left:,} replies are missing{more}",
+            f"the budget of {shown_usd(self.limit)} has no room for another call: {shown_usd(self.spent)} spent, "
+            f"{n_left:,} {'reply is' if n_left == 1 else 'replies are'} missing{more}",
             code="budget-spent",
-            hint="what was answered is kept; the same command with a new --budget asks for the rest",
+            hint="the same command with a new --budget asks for the rest, and only for that",
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from fgvr_kit.asking.batches import ask_by_batch, batches_of
+from fgvr_kit.asking.batches import ask_by_batch, batches_of, in_no_batch
 from fgvr_kit.asking.keys import ReplyKeys
 from fgvr_kit.asking.limits import HELD_BACK, NO_LIMITS, OUT_OF_BUDGET, Limits
 from fgvr_kit.asking.replies import Judge, Mend, Row
@@ -39,8 +39,8 @@ class Asked:
     """What `ask` brings back. Counts are of replies: equal requests share one.
 
     n_new: asked now.  n_stored: were there before.  outcomes: of all that are there.
-    n_calls: calls that were made, repair turns among them.  tokens, cost: of these; cost in USD, None when
-    a call's price is unknown.
+    n_calls: calls that were made, repair turns among them.  tokens, cost: of these; cost in USD, without the
+    n_unpriced calls whose price nobody knows.  charged: what a budget counts, replies that came too late among it.
     notes: what must stand beside all that rests on them ("untrained toy model").
     failures: reason -> how many got no row.  errors: reason -> the first such error, for its words.
     """
@@ -51,7 +51,9 @@ class Asked:
     outcomes: Counter[Outcome]
     n_calls: int
     tokens: int
-    cost: float | None
+    cost: float
+    n_unpriced: int
+    charged: float
     notes: tuple[str, ...]
     failures: dict[str, int]
     errors: dict[str, BackendError]
@@ -108,8 +110,9 @@ def ask(
             # A batch cannot learn what the model will not have; one request asked the usual way can.
             if jobs and not store.open_batches(backend.spec):
                 _run_to_end(run.answer(jobs[:1], task))
-            ask_by_batch(service, run, [job for job in jobs if not job.is_done], what, task)
-        elif jobs:
+            if not run.has_ended:
+                ask_by_batch(service, run, [job for job in jobs if not job.is_done], what, task)
+        elif jobs := in_no_batch(run, jobs):
             _run_to_end(run.answer(jobs, task))
     if run.is_out_of_budget:
         left = [job for job in jobs if not job.is_done]
@@ -124,6 +127,8 @@ def ask(
         n_calls=run.n_calls,
         tokens=run.tokens,
         cost=run.cost,
+        n_unpriced=run.n_unpriced,
+        charged=limits.budget.spent if limits.budget else run.cost,
         notes=tuple(sorted(found.notes | run.notes)),
         failures=run.failures,
         errors=run.errors,
@@ -181,11 +186,12 @@ class _Scan:
 
 def _within(limits: Limits, jobs: list[Job], run: Run) -> list[Job]:
     """As many jobs as there may be calls; the others are counted as held back."""
-    if not limits.max_calls or len(jobs) <= limits.max_calls:
+    most = max(0, limits.max_calls)
+    if not limits.max_calls or len(jobs) <= most:
         return jobs
-    n = len(jobs) - limits.max_calls
+    n = len(jobs) - most
     run.hold_back(n, HELD_BACK, limits.over_max_calls(n))
-    return list(islice(jobs, limits.max_calls))
+    return list(islice(jobs, most))
 
 
 async def _listed(requests: AsyncIterable[T]) -> list[T]:

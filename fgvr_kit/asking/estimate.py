@@ -67,6 +67,7 @@ class Estimator:
         self.image_rule = rule_for(self.model)
         self.thinks = thinks(self.model)
         self.n_unknown_sizes = 0
+        self.n_images = 0
         self._sizes = sizes
         self._room = backend.spec.partition(":")[0]
         self._max_pixels: int | None = backend.conditions.get("max_pixels")
@@ -88,6 +89,7 @@ class Estimator:
             total.add(text_tokens(turn.said).plus(text_tokens(turn.told)).plus(CHAT_OVERHEAD))
         for image in request.images:
             total.add(self._looks_at(image.sha256))
+            self.n_images += 1
         if request.schema is not None:
             total.add(self._schema(request.schema)[0])
         return total.range()

@@ -10,8 +10,8 @@ from typing import Any
 from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.prompts import Prompt
 
-_OF_IMAGES = {"max_pixels", "detail"}
-"""Conditions of a backend that matter only where an image is sent."""
+_OF_IMAGES, _OF_FORMS, _OF_OPTIONS = {"max_pixels", "detail"}, {"structured"}, {"logprobs"}
+"""Conditions of a backend that matter only where an image is sent, a form is asked for, options are given."""
 _REMEMBERED = 512
 
 
@@ -53,9 +53,10 @@ class ReplyKeys:
         return hasher
 
     def _shared(self, request: Request) -> bytes:
-        conditions = self._backend.conditions
-        if not request.images:
-            conditions = {name: value for name, value in conditions.items() if name not in _OF_IMAGES}
+        idle: set[str] = set() if request.images else set(_OF_IMAGES)
+        idle |= set() if request.options else _OF_OPTIONS
+        idle |= set() if request.options or request.schema is not None else _OF_FORMS
+        conditions = {name: value for name, value in self._backend.conditions.items() if name not in idle}
         parts: list[Any] = [
             self._backend.spec, self._backend.model, conditions, request.prompt.system, request.prompt.text,
             request.schema, request.options, request.temperature, request.sample,

@@ -19,7 +19,7 @@ OUT_OF_BUDGET = "held back by the budget"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """max_calls: replies that may be asked for; 0: all that are missing.
+    """max_calls: replies that may be asked for; 0: all that are missing; below 0: none.
 
     price: of the model; None: nobody asked.  budget: with an estimator, which says what a call may cost.
     """
@@ -33,13 +33,14 @@ class Limits:
         """USD of one call; None when nobody knows. batch: made through the provider's batch service."""
         if self.price is None or reply.input_tokens is None or reply.output_tokens is None:
             return 0.0 if self.price is not None and self.price.is_free else None
-        return self.price.cost(reply.input_tokens, reply.output_tokens, batch=batch)
+        cached = reply.cached_tokens or 0
+        return self.price.cost(reply.input_tokens, reply.output_tokens, cached=cached, batch=batch)
 
     def over_max_calls(self, n: int) -> BackendError:
         return BackendError(
             f"ask.max_calls allows no more new replies; {n:,} {'is' if n == 1 else 'are'} left",
             code="max-calls",
-            hint="a larger [ask] max_calls asks for more at once",
+            hint="the same command asks for as many again; a larger [ask] max_calls for more at once",
         )
 
     def over_budget(self, left: Iterable[Request]) -> BackendError:
@@ -70,10 +71,14 @@ class Purse:
     """Money for calls in flight: set aside before a call, settled after it."""
 
     limits: Limits
+    stop: asyncio.Event
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def reserve(self, requests: Iterable[Request]) -> list[Hold] | None:
-        """Set money aside for all of them, waiting for calls in flight to settle; None when there is none left."""
+        """Set money aside for all of them, waiting for calls in flight to settle.
+
+        None when there is none left, or when the run has ended meanwhile.
+        """
         budget, estimator = self.limits.budget, self.limits.estimator
         if budget is None or estimator is None or budget.is_idle:
             return []
@@ -88,18 +93,32 @@ class Purse:
                 return holds
             for hold in holds:
                 budget.release(hold)
-            if not budget.may_wait:
+            if self.stop.is_set() or not budget.may_wait:
                 return None
             self._changed.clear()
             await self._changed.wait()
 
     def settle(self, holds: Iterable[Hold], replies: Iterable[Response | BackendError]) -> None:
-        """What came back, in the order of the requests; what failed is not charged for."""
+        """What came back, in the order of the requests. What was refused is not charged for; a reply that came too
+        late may be: it counts as what was set aside."""
         budget = self.limits.budget
         assert budget is not None
         for hold, reply in zip(holds, replies, strict=True):
             if isinstance(reply, Response):
                 budget.settle(hold, self.limits.cost_of(reply))
+            elif reply.code == "backend-timeout":
+                budget.settle(hold, None)
             else:
                 budget.release(hold)
+        self.wake()
+
+    def release(self, holds: Iterable[Hold]) -> None:
+        """Nothing was sent after all."""
+        if self.limits.budget is not None:
+            for hold in holds:
+                self.limits.budget.release(hold)
+        self.wake()
+
+    def wake(self) -> None:
+        """Whoever waits in `reserve` looks again."""
         self._changed.set()

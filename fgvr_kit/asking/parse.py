@@ -105,23 +105,29 @@ def value(text: str) -> str:
 def option(text: str, options: Sequence[str]) -> str | None:
     """The one of options that a reply names: by its letter ("B", "B. blue", "(b)"), or by its words."""
     said = value(text).strip(" .:;!")
-    exact = {_key(each): each for each in options}
-    if found := exact.get(_key(said)):
+    literal = {" ".join(each.casefold().split()): each for each in options}
+    if found := literal.get(" ".join(said.casefold().split())):
+        return found
+    # Without signs and blanks, where that does not make one of two ("1.5 mm" and "15 mm").
+    bare = {_key(each): each for each in options}
+    if len(bare) == len(options) and _key(said) and (found := bare.get(_key(said))):
         return found
     if lettered := _LETTERED.match(said):
         rest = _key(lettered["rest"])
         labelled = _by_label(options, lettered["label"])
         if labelled and rest in ("", _key(labelled)):
             return labelled
-        if rest in exact:  # the letter of one and the words of another
+        if rest in bare:  # the letter of one and the words of another
             return None
     words = _spaced(said)
-    named = [each for each in options if _spaced(each) in words]
+    named = [each for each in options if _spaced(each).strip() and _spaced(each) in words]
     # "dark red" names "red" too: what is a part of another named option does not count.
     whole = [
         each for each in named if not any(each != other and _key(each) in _key(other) for other in named)
     ]
-    return whole[0] if len(whole) == 1 else None
+    if len(whole) != 1 or (_NEGATED.search(words) and not _NEGATED.search(_spaced(whole[0]))):
+        return None
+    return whole[0]
 
 
 def _by_label(options: Sequence[str], label: str) -> str | None:
@@ -130,7 +136,8 @@ def _by_label(options: Sequence[str], label: str) -> str | None:
     return by_label.get(label) or by_label.get(label.upper())
 
 
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]+(?:\.[0-9]+)?")
+_NEGATED = re.compile(r" (?:not|no|non|never|neither|nor|without|isn|aren|nicht|kein\w*|ohne|weder) ")
 
 
 def _spaced(text: str) -> str:

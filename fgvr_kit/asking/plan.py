@@ -248,7 +248,7 @@ def _notes(
         if new:
             yield f"no real reply to {', '.join(sorted(set(new)))} yet: its length is estimated"
         return
-    if estimator.image_rule.is_guess and groups:
+    if estimator.image_rule.is_guess and estimator.n_images:
         yield f"tokens of an image: {estimator.image_rule.name}"
     if estimator.thinks:
         yield "this model thinks before it answers; its thoughts are charged, and may use up max_tokens each time"

@@ -65,7 +65,8 @@ class Run:
     n_new: int = 0
     n_calls: int = 0
     tokens: int = 0
-    cost: float | None = 0.0
+    cost: float = 0.0
+    n_unpriced: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     notes: set[str] = field(default_factory=set)
     failures: dict[str, int] = field(default_factory=dict)
@@ -80,9 +81,16 @@ class Run:
     is_batch: bool = False
     """Whether the calls are charged as those of the provider's batch service."""
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _loop: asyncio.AbstractEventLoop | None = None
+    """The loop in which calls are in flight; None where replies come from elsewhere."""
 
     def __post_init__(self) -> None:
-        self.purse = Purse(self.limits)
+        self.purse = Purse(self.limits, self._stop)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended before all was asked: nothing more may be begun."""
+        return self._stop.is_set()
 
     def hold_back(self, n: int, reason: str, error: BackendError) -> None:
         """Count n requests as failures without asking."""
@@ -95,10 +103,11 @@ class Run:
         batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
         pace = Pace(min(max(1, self.backend.concurrency), len(batches)))
         queue = iter(batches)
+        self._loop = asyncio.get_running_loop()
 
         def finish() -> None:
             self.is_interrupted = True
-            self._stop.set()
+            self._end()
             task.advance(0, note=f"finishing {pace.running} in flight; Ctrl-C again stops at once")
 
         try:
@@ -113,6 +122,7 @@ class Run:
             first = stopped.exceptions[0]  # the other calls were cancelled because of it
             raise first from first.__cause__
         finally:
+            self._loop = None
             self.store.commit()
             await self.backend.aclose()
         if self.stopped_by is not None:
@@ -126,21 +136,25 @@ class Run:
                 await self._batch({job.key: job for job in batch}, pace, task)
             except BackendError as error:
                 self.stopped_by = self.stopped_by or error
-                self._stop.set()
+                self._end()
+
+    def _end(self) -> None:
+        """Begin nothing more; whoever waits for money or a place goes home."""
+        self._stop.set()
+        self.purse.wake()
 
     async def _batch(self, waiting: dict[str, Job], pace: Pace, task: Task) -> None:
         """Ask until each job has a row or is given up."""
         tries: Counter[bool] = Counter()
         while waiting:
-            await asyncio.sleep(
-                0
-            )  # what came in is committed first, so that a kill costs no more than one call
+            await asyncio.sleep(0)  # what came in is committed first: a kill costs no more than one call
             requests = [self.request_of(job) for job in waiting.values()]
             await pace.enter(self._stop)
-            holds = None if self._stop.is_set() else await self.purse.reserve(requests)
+            holds = await self.purse.reserve(requests)
             if holds is None or self._stop.is_set():
+                self.purse.release(holds or [])
                 self.is_out_of_budget = self.is_out_of_budget or (holds is None and not self._stop.is_set())
-                self._stop.set()
+                self._end()
                 pace.leave()
                 return
             started = time.monotonic()
@@ -218,22 +232,21 @@ class Run:
 
     def _write(self, rows: Sequence[Row]) -> None:
         """Replies that come in together are committed together, before any of their workers goes on."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+        if self._loop is None:
             self.store.put_replies(rows)
             return
         is_first = not self.store.is_writing
         self.store.begin()
         self.store.put_replies(rows)
         if is_first:
-            loop.call_soon(self.store.commit)
+            self._loop.call_soon(self.store.commit)
 
     def _row(self, job: Job, reply: Response, seconds: float) -> Row:
         cost = self.limits.cost_of(reply, batch=self.is_batch)
         self.n_calls += 1
         self.tokens += (reply.input_tokens or 0) + (reply.output_tokens or 0)
-        self.cost = None if self.cost is None or cost is None else self.cost + cost
+        self.cost += cost or 0.0
+        self.n_unpriced += cost is None
         row = row_of(
             job.key, self.request_of(job), reply, self.backend, self.judge, seconds=seconds, cost=cost
         )

@@ -18,20 +18,30 @@ _AT_ONCE = 2_000
 """Requests whose stored replies are looked up together."""
 
 
-def stands(standing: Standing | None, request: Request, *, retry_failed: bool = False) -> bool:
+def stands(
+    standing: Standing | None, request: Request, *, retry_failed: bool = False, mends: bool = False
+) -> bool:
     """Whether a stored reply is one that need not be asked for again.
 
     A reply that was cut off is, when more tokens are allowed now; one that is no answer, on request.
+    mends: and one that has not had its repair turn yet.
     """
     if standing is None:
         return False
     if standing.outcome == "cut_off" and (standing.max_tokens or 0) < request.max_tokens:
         return False
+    if mends and standing.outcome == "invalid" and standing.calls == 1:
+        return False
     return not retry_failed or standing.outcome in USABLE
 
 
 def looked_up(
-    requests: Iterable[Request], backend: Backend, store: Store, *, retry_failed: bool = False
+    requests: Iterable[Request],
+    backend: Backend,
+    store: Store,
+    *,
+    retry_failed: bool = False,
+    mends: bool = False,
 ) -> Iterator[tuple[Request, bool]]:
     """Each request once, and whether its reply stands; in their order, whatever their number."""
     keys, seen = ReplyKeys(backend), set[str]()
@@ -41,7 +51,15 @@ def looked_up(
         seen.update(key for key, _ in new)
         standing = store.standing([key for key, _ in new])
         for key, request in new:
-            yield request, stands(standing.get(key), request, retry_failed=retry_failed)
+            yield (
+                request,
+                stands(
+                    standing.get(key),
+                    request,
+                    retry_failed=retry_failed,
+                    mends=mends and not backend.per_subject,
+                ),
+            )
 
 
 def in_pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -71,7 +71,8 @@ class OpenAI(Server):
     """manners: how its server wants to be asked."""
 
     def __init__(self, model: str, settings: Settings, url: str, key: str) -> None:
-        conditions = {"server": shown_host(url), "max_pixels": settings.max_pixels,
+        path = urlsplit(url).path.rstrip("/").removesuffix("/v1")
+        conditions = {"server": f"{shown_host(url)}{path}", "max_pixels": settings.max_pixels,
                       "structured": settings.structured, **settings.extra_body}  # fmt: skip
         # What is left as it was does not count: replies from before there was such a setting stay.
         conditions |= {"detail": settings.detail} if settings.detail != "auto" else {}

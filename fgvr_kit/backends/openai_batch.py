@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -41,10 +41,11 @@ _NO_BATCHES = ("batch-unsupported", "has no batches", "OpenAI has them; leave --
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A batch that the server has. keys: of the requests in it."""
+    """A batch that the server has. keys: of the requests in it.  file_id: of the file that holds them."""
 
     id: str
     keys: tuple[str, ...]
+    file_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +78,32 @@ class Batches:
 
     def submit(
         self, items: Iterable[tuple[str, Request]], *, unable: dict[str, RequestRejected] | None = None,
-        progress: Progress = SILENT,
+        noted: Callable[[str, Sequence[str]], None] | None = None, progress: Progress = SILENT,
     ) -> Iterator[Submitted]:  # fmt: skip
         """Send requests, each with a key that comes back with its reply (at most 64 letters); yields every batch
         as soon as the server has it. Items are read as they are sent; a key that was there before is left out.
 
         unable: takes up requests that cannot be sent, such as those whose image is gone; without it they raise.
+        noted: told the id of a file and the keys in it before its batch is made, so that `start` can go on there
+        after a kill.
         """
         n_sent = 0
         with progress.task("sending batches", None) as task:
             for file, keys in self._parts(items, {} if unable is None else unable, raises=unable is None):
                 with file:
-                    batch = self._created(file)
+                    batch = self._created(file, keys, noted)
                 n_sent += len(keys)
                 task.advance(len(keys), note=f"{n_sent:,} requests")
-                yield Submitted(batch.id, tuple(keys))
+                yield Submitted(batch.id, tuple(keys), batch.input_file_id)
+
+    def start(self, file_id: str) -> str:
+        """The id of the batch of a file that was sent; it is made if that has not been done."""
+        with self._words():
+            once = self._client().with_options(max_retries=0)
+            for batch in iter(once.batches.list(limit=100).data):
+                if batch.input_file_id == file_id:
+                    return str(batch.id)
+            return str(self._batch_of(once, file_id, {}).id)
 
     def state(self, batch_id: str) -> BatchState:
         """Raises BackendRefused when there is no such batch (code "batch-unknown")."""
@@ -154,7 +166,9 @@ class Batches:
         line = {"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}
         return json.dumps(line).encode() + b"\n"
 
-    def _created(self, file: IO[bytes]) -> Any:
+    def _created(
+        self, file: IO[bytes], keys: Sequence[str], noted: Callable[[str, Sequence[str]], None] | None
+    ) -> Any:
         """The batch of a file of requests: one that is there already, or a new one."""
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -162,13 +176,21 @@ class Batches:
             once = self._client().with_options(max_retries=0)  # a batch that is made twice is paid twice
             for batch in iter(once.batches.list(limit=100).data):  # None where something else answered
                 if (batch.metadata or {}).get(_CONTENT) == digest and _stands(batch):
+                    if noted is not None:
+                        noted(batch.input_file_id, keys)
                     return batch
             file.seek(0)
             sent = once.files.create(file=(f"{digest[:16]}.jsonl", file), purpose="batch")
-            return once.batches.create(
-                completion_window="24h", endpoint=_ENDPOINT, input_file_id=sent.id,
-                metadata={_CONTENT: digest, "made_by": "fgvr-kit"},
-            )  # fmt: skip
+            if noted is not None:
+                noted(sent.id, keys)
+            return self._batch_of(once, sent.id, {_CONTENT: digest})
+
+    @staticmethod
+    def _batch_of(client: Any, file_id: str, metadata: dict[str, str]) -> Any:
+        return client.batches.create(
+            completion_window="24h", endpoint=_ENDPOINT, input_file_id=file_id,
+            metadata={**metadata, "made_by": "fgvr-kit"},
+        )  # fmt: skip
 
     # --- collecting -----------------------------------------------------------------------------------------
 

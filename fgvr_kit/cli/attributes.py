@@ -55,7 +55,7 @@ def every(
     if ctx.invoked_subcommand is not None:
         if any((backend, from_, with_, retry_failed, plan, budget, batch, pull)):
             raise UsageError(
-                f"options of {ctx.invoked_subcommand} stand before it",
+                f"options of {ctx.invoked_subcommand} go behind it",
                 code="option-before-command",
                 hint=f"fgvr-kit attributes {ctx.invoked_subcommand} OPTIONS",
             )
@@ -65,7 +65,7 @@ def every(
     if plan:
         from fgvr_kit.cli.plans import plan_all
 
-        with opened("attributes", choices) as (out, opened_):
+        with opened("attributes", choices, keep=False) as (out, opened_):
             plan_all(out, opened_, retry_failed=retry_failed, batch=batch)
         return
     with working("attributes", choices) as (out, opened_):

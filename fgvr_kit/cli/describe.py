@@ -63,10 +63,10 @@ def command(
     note_budget(budget)
     choices = {"describe.backend": backend, "describe.by": with_}
     if plan and not calibrate:
-        with opened("describe", choices) as (out, opened_):
+        with opened("describe", choices, keep=False) as (out, opened_):
             _plan(out, opened_, retry_failed, calibrate=False, batch=batch)
         return
-    with working("describe", choices) as (out, opened_):
+    with working("describe", choices, keep=not (plan or calibrate)) as (out, opened_):
         if plan or calibrate:
             _plan(out, opened_, retry_failed, calibrate=True, batch=batch)
             return

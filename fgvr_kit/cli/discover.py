@@ -70,7 +70,7 @@ def command(
     if plan:
         from fgvr_kit.cli.plans import plan_discover
 
-        with opened("discover", choices) as (out, opened_):
+        with opened("discover", choices, keep=False) as (out, opened_):
             plan_discover(out, opened_)
         return
     with working("discover", choices) as (out, opened_):

@@ -78,10 +78,10 @@ def command(
     note_budget(budget)
     choices = {"extract.backend": backend, "extract.hinted": hinted}
     if plan and not calibrate:
-        with opened("extract", choices) as (out, opened_):
+        with opened("extract", choices, keep=False) as (out, opened_):
             _plan(out, opened_, limit, retry_failed, calibrate=False, batch=batch)
         return
-    with working("extract", choices) as (out, opened_):
+    with working("extract", choices, keep=not (plan or calibrate)) as (out, opened_):
         if plan or calibrate:
             make_ready(out, opened_, "extract", pull=pull)
             _plan(out, opened_, limit, retry_failed, calibrate=True, batch=batch)

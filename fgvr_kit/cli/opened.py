@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def working(command: str, choices: Mapping[str, Any] | None = None) -> Iterator[tuple[Output, Workspace]]:
+def working(
+    command: str, choices: Mapping[str, Any] | None = None, *, keep: bool = True
+) -> Iterator[tuple[Output, Workspace]]:
     """As `opened`, for a command that writes: one at a time in a workspace.
 
     Raises PartlyDone at the end when something was not answered and the same command would go on.
     """
-    with opened(command, choices) as (out, workspace), workspace.busy():
+    with opened(command, choices, keep=keep) as (out, workspace), workspace.busy():
         yield out, workspace
         if unanswered := [notice for notice in out.notices if notice.code == "requests-unanswered"]:
             raise PartlyDone(
@@ -34,12 +36,14 @@ def working(command: str, choices: Mapping[str, Any] | None = None) -> Iterator[
 
 
 @contextmanager
-def opened(command: str, choices: Mapping[str, Any] | None = None) -> Iterator[tuple[Output, Workspace]]:
+def opened(
+    command: str, choices: Mapping[str, Any] | None = None, *, keep: bool = True
+) -> Iterator[tuple[Output, Workspace]]:
     """The command's output and its workspace, closed at the end.
 
     choices: "section.key" -> what a flag said, or None. They win over --set. When the command has succeeded, a
     choice that fgvr.toml has no value for yet is written there, so that the next command (and status) need not
-    be told again.
+    be told again.  keep: False for a command that only looks.
     """
     from fgvr_kit.workspace import Workspace
 
@@ -47,7 +51,7 @@ def opened(command: str, choices: Mapping[str, Any] | None = None) -> Iterator[t
     overrides = [*ROOT.overrides, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
     with Output(command) as out, Workspace.find(ROOT.workspace, overrides) as workspace:
         yield out, workspace
-        if kept := workspace.keep(chosen):
+        if keep and (kept := workspace.keep(chosen)):
             out.say("kept in fgvr.toml: " + ", ".join(kept))
 
 

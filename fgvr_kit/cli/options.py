@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fgvr_kit.cli import complete
+from fgvr_kit.errors import UsageError
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -99,6 +100,10 @@ def note_command(workspace: Path | None, json: bool, verbose: int, overrides: li
 
 
 def note_budget(usd: float | None) -> None:
-    """A budget is for one command: it is never kept in fgvr.toml."""
+    """A budget is for one command: it is never kept in fgvr.toml. Raises UsageError for one that pays for nothing."""
     if usd is not None:
+        if not usd > 0:
+            raise UsageError(
+                f"a budget of {usd:g} USD pays for nothing", code="budget-value", hint="--budget 5.00"
+            )
         ROOT.overrides.append(f"ask.budget={usd}")

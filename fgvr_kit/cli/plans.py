@@ -34,10 +34,13 @@ def plan_discover(out: Output, workspace: Workspace) -> None:
 def plan_extract(
     out: Output, workspace: Workspace, *, limit: int | None, retry_failed: bool, calibrate: bool, batch: bool
 ) -> None:
+    from fgvr_kit.asking.batches import batches_of
     from fgvr_kit.pipeline.extract import parts_for
     from fgvr_kit.pipeline.plan import plan
 
     for backend, requests in parts_for(workspace, limit=limit):
+        if batch:
+            batches_of(backend)  # tells who takes none
         show(out, "extract", plan(
             workspace, backend, requests,
             retry_failed=retry_failed, calibrate=calibrate, batch=batch, progress=out.progress,
@@ -47,6 +50,7 @@ def plan_extract(
 def plan_describe(
     out: Output, workspace: Workspace, *, retry_failed: bool, calibrate: bool, batch: bool
 ) -> None:
+    from fgvr_kit.asking.batches import batches_of
     from fgvr_kit.backends.base import open_backend
     from fgvr_kit.pipeline.describe import requests_expected, requests_for
     from fgvr_kit.pipeline.plan import plan
@@ -56,6 +60,8 @@ def plan_describe(
         out.say("describe: composed by a template; no model is asked")
         return
     backend = open_backend(settings.describe.backend, settings, workspace.root, key="describe.backend")
+    if batch:
+        batches_of(backend)
     is_answered = bool(workspace.store.count("answers"))
     if not is_answered:
         out.say("describe: there are no answers yet; planned with answers of usual length")

@@ -35,13 +35,19 @@ def wanted(text: str) -> Wanted:
 
 def commit_of(asked: Wanted) -> str:
     """The commit that a revision stands for now; "" when the hub cannot be asked."""
-    import httpx
     from huggingface_hub import HfApi
 
     try:
         return HfApi().dataset_info(asked.name, revision=asked.revision or None).sha or ""
-    except (OSError, ValueError, httpx.HTTPError):  # not there, not allowed, no network: `loaded` tells which
-        return ""
+    except Exception as error:
+        if isinstance(error, OSError | ValueError) or _is_of_the_net(error):
+            return ""  # not there, not allowed, no network: `loaded` tells which
+        raise
+
+
+def _is_of_the_net(error: BaseException) -> bool:
+    """Whether it comes from the HTTP client, which is httpx or httpx2 by the version of huggingface_hub."""
+    return type(error).__module__.partition(".")[0].startswith("http")
 
 
 def loaded(asked: Wanted, revision: str) -> Mapping[str, Any]:
@@ -61,15 +67,11 @@ def loaded(asked: Wanted, revision: str) -> Mapping[str, Any]:
             else:
                 at = None if folder.is_dir() else revision or None
                 found = datasets.load_dataset(asked.name, asked.config or None, revision=at)
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        datasets.exceptions.DatasetsError,
-    ) as error:
-        raise _explained(asked, error) from error
+    except Exception as error:
+        told = OSError | ValueError | RuntimeError | KeyError | TypeError | datasets.exceptions.DatasetsError
+        if isinstance(error, told) or _is_of_the_net(error):
+            raise _explained(asked, error) from error
+        raise
     splits = found if isinstance(found, dict) else {str(found.split or "all"): found}
     if not any(map(len, splits.values())):
         raise _explained(asked, ValueError("it has no rows"))
@@ -111,7 +113,7 @@ def _explained(asked: Wanted, error: Exception) -> DatasetError:
             "there is no such dataset, revision, or no access to it", code="hub-not-found", where=where, why=why,
             hint="look at its page on huggingface.co; a private one needs `hf auth login` or HF_TOKEN",
         )  # fmt: skip
-    if isinstance(error, ConnectionError) or type(error).__module__.split(".")[0].startswith("http"):
+    if isinstance(error, ConnectionError) or _is_of_the_net(error):
         return DatasetError(
             "the Hugging Face hub cannot be reached", code="hub-unreachable", where=where, why=why,
             hint=f"where there is a network: hf download {asked.name} --repo-type dataset --local-dir FOLDER;"

@@ -53,10 +53,9 @@ class Answers:
         """The answers about these images, read as they are wanted."""
         for start in range(0, len(images), _AT_ONCE):
             some = images[start : start + _AT_ONCE]
-            said, missing = self._said(some, sample)
+            said = self._said(some, sample)
             for image in some:
-                self.dropped += missing.get(image.sha256, Counter())
-                yield from self._of_image(image, said.get(image.sha256, {}))
+                yield from self._of_image(image, said[image.id])
 
     def _of_image(self, image: Image, said: Mapping[str, Said]) -> Iterator[Answer]:
         names = [GENERAL, *(a.name for a in self.questions.attributes_of(image.class_name))]
@@ -69,22 +68,26 @@ class Answers:
                 source = "model" if found.confidence is None else "options"
                 yield Answer(image.id, name, found.value, found.reply_id, source, None, found.confidence)
 
-    def _said(
-        self, images: Sequence[Image], sample: int
-    ) -> tuple[dict[str, dict[str, Said]], dict[str, Counter[str]]]:
-        """Pixel hash -> attribute -> what was said; and pixel hash -> reason -> how many values are missing."""
-        said: dict[str, dict[str, Said]] = {}
-        missing: dict[str, Counter[str]] = {}
-        wanted_of = {image.sha256: self._joint(image) for image in images}
-        for request, row in self.rows(list(self.questions.about(images, sample=sample))):
-            subject = request.subject or ""
-            wanted = wanted_of[subject] if request.attribute is None else [request.attribute]
+    def _said(self, images: Sequence[Image], sample: int) -> dict[int, dict[str, Said]]:
+        """Image id -> attribute -> what was said; what is missing is counted."""
+        said: dict[int, dict[str, Said]] = {image.id: {} for image in images}
+        asked: list[Request] = []
+        about: dict[
+            int, Image
+        ] = {}  # by the request object: equal pixels of two classes have requests of their own
+        for image in images:
+            for request in self.questions.about([image], sample=sample):
+                asked.append(request)
+                about[id(request)] = image
+        for request, row in self.rows(asked):
+            image = about[id(request)]
+            wanted = self._joint(image) if request.attribute is None else [request.attribute]
             values = values_of(request, row, wanted)
-            said.setdefault(subject, {}).update(values)
-            absent = [n for n in wanted if n not in values and (subject, n) not in self.corrections]
+            said[image.id].update(values)
+            absent = [n for n in wanted if n not in values and (image.sha256, n) not in self.corrections]
             if absent:
-                missing.setdefault(subject, Counter())[self._why_not(row)] += len(absent)
-        return said, missing
+                self.dropped[self._why_not(row)] += len(absent)
+        return said
 
     def _joint(self, image: Image) -> list[str]:
         """The attributes that are asked together."""

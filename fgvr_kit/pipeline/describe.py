@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fgvr_kit.asking import parse
 from fgvr_kit.asking.engine import Asked, ask
+from fgvr_kit.asking.mending import mend_with
 from fgvr_kit.asking.replies import USABLE, Row
 from fgvr_kit.backends.base import Backend, Request, open_backend
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.pipeline.answers import REASONS
 from fgvr_kit.pipeline.extract import told
-from fgvr_kit.pipeline.spending import limits_of
+from fgvr_kit.pipeline.spending import limits_of, notices_about
 from fgvr_kit.pipeline.telltale import AGAIN_PROMPT, RE_ASKED, Telltale
 from fgvr_kit.pipeline.unanswered import nothing_answered, notices_of, why_none
 from fgvr_kit.progress import SILENT, Progress
@@ -166,6 +167,7 @@ class _Work:
     n_held_back: int = 0
     """Descriptions that were not written again because ask.max_calls allows no more."""
     backend: Backend | None = None
+    told_before: list[Notice] = field(default_factory=list)
 
     def composed(self) -> list[Description]:
         self.done = {"backend": "none: by template"}
@@ -237,14 +239,15 @@ class _Work:
 
     def _ask(self, requests: Iterator[Request]) -> Asked:
         assert self.backend is not None
-        spent = sum(each.cost or 0.0 for each in self.asked)
-        limits = limits_of(self.workspace, self.backend, spent=spent, batch=self.batch)
-        if limits.max_calls:
-            limits = replace(limits, max_calls=limits.max_calls - sum(each.n_new for each in self.asked))
+        limits = limits_of(self.workspace, self.backend, self.asked, batch=self.batch)
+        if not self.asked:
+            self.told_before += notices_about(limits)
         asked = ask(
             self.backend, requests, self.workspace.store, progress=self.progress, what="describe",
-            retry_failed=self.retry_failed, judge=parse.judge, batch=self.batch, limits=limits,
+            retry_failed=self.retry_failed, judge=parse.judge, mend=mend_with(self.workspace.prompts),
+            batch=self.batch, limits=limits,
         )  # fmt: skip
+        self.workspace.spent += asked.charged
         self.asked.append(asked)
         return asked
 
@@ -252,7 +255,7 @@ class _Work:
         return _requests(self.workspace, images, self.answers)
 
     def notices(self) -> list[Notice]:
-        found = [notice for asked in self.asked for notice in notices_of(asked, self.retry_failed)]
+        found = self.told_before + [n for asked in self.asked for n in notices_of(asked, self.retry_failed)]
         if self.n_held_back:
             found.append(Notice(
                 f"{self.n_held_back:,} descriptions that name their class were not written again",

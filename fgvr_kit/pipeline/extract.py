@@ -20,7 +20,7 @@ from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.pipeline.answers import Answers
 from fgvr_kit.pipeline.planted import planted_names
 from fgvr_kit.pipeline.questions import Questions, prompts_used
-from fgvr_kit.pipeline.spending import limits_of
+from fgvr_kit.pipeline.spending import limits_of, notices_about
 from fgvr_kit.pipeline.unanswered import models_changed, nothing_answered, notices_of, why_none
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import Image, Notice, Summary
@@ -53,22 +53,24 @@ def extract(
     chosen = images[:limit]
     questions = Questions(workspace, attributes)
     backends = backends_of(workspace)
+    told_before = [note for each in backends.values() for note in notices_about(limits_of(workspace, each))]
     by_kind: dict[bool | None, Asked] = {}
     for is_closed, backend in backends.items():
-        spent = sum(each.cost or 0.0 for each in by_kind.values())
         by_kind[is_closed] = ask(
             backend, _requests(questions, chosen, settings.extract.samples, is_closed), store,
             progress=progress, what="extract", retry_failed=retry_failed, judge=judge,
             mend=mend_with(workspace.prompts), batch=batch,
-            limits=limits_of(workspace, backend, spent=spent, batch=batch),
+            limits=limits_of(workspace, backend, by_kind.values(), batch=batch),
         )  # fmt: skip
+        workspace.spent += by_kind[is_closed].charged
     asked = list(by_kind.values())
     answers = Answers(questions, _rows_of(by_kind), why_none(asked), store.corrections())
     is_whole = len(chosen) == len(images)
     stands = "extract" in store.walk()
     with store.transaction():
         if is_whole or not stands:
-            n_answers = store.put_answers(answers.of(chosen))
+            some = None if is_whole else [image.id for image in chosen]
+            n_answers = store.put_answers(answers.of(chosen), images=some)
         else:
             n_answers = sum(1 for _ in answers.of(chosen))
         if not n_answers:
@@ -80,7 +82,8 @@ def extract(
         "attributes": len(attributes), "answers": n_answers, "of": n_answers + answers.dropped.total(),
         **told(asked),
     }  # fmt: skip
-    notices = [n for each in asked for n in notices_of(each, retry_failed)]
+    notices = [*told_before, *(n for each in asked for n in notices_of(each, retry_failed))]
+    notices += _never_asked(questions)
     notices += _limited(len(chosen), len(images), stands)
     notices += _planted(workspace)
     notices += [n for backend in backends.values() for n in models_changed(workspace, backend, "extract")]
@@ -145,12 +148,13 @@ def told(asked: Sequence[Asked]) -> dict[str, Any]:
         "already stored": sum(each.n_stored for each in asked),
     }
     repaired = sum(each.outcomes["repaired"] for each in asked)
-    tokens, costs = sum(each.tokens for each in asked), [each.cost for each in asked]
+    tokens, cost = sum(each.tokens for each in asked), sum(each.cost for each in asked)
+    n_unpriced = sum(each.n_unpriced for each in asked)
     rows |= {"repaired": repaired} if repaired else {}
     rows |= {"tokens": tokens} if tokens else {}
-    known = [cost for cost in costs if cost is not None]
-    if known and len(known) == len(costs) and sum(known) > 0:
-        rows["cost"] = f"{sum(known):.4f} USD"
+    if cost:
+        unknown = f", and {n_unpriced:,} calls of unknown price" if n_unpriced else ""
+        rows["cost"] = f"{cost:.4f} USD{unknown}"
     return rows
 
 
@@ -186,6 +190,16 @@ def _planted(workspace: Workspace) -> Iterable[Notice]:
             where=first.where,
             why=f"{first.found!r} tells the model what it is to find out",
             hint="fgvr-kit prompts lint shows them all",
+        )
+
+
+def _never_asked(questions: Questions) -> Iterable[Notice]:
+    for attribute in questions.never_asked():
+        yield Notice(
+            f"{attribute.name!r} was asked of no image: no class is below {attribute.superclass!r}",
+            code="superclass-unknown",
+            where="attributes.csv",
+            hint="column superclass must hold a `parent` of classes.csv, or nothing",
         )
 
 

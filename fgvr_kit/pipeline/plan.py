@@ -7,7 +7,6 @@ from itertools import islice
 
 from fgvr_kit.asking.engine import ask
 from fgvr_kit.asking.estimate import Estimator
-from fgvr_kit.asking.limits import Limits
 from fgvr_kit.asking.mending import mend_with
 from fgvr_kit.asking.parse import judge
 from fgvr_kit.asking.plan import SAMPLE, Calibration, Plan
@@ -15,7 +14,7 @@ from fgvr_kit.asking.plan import plan as plan_requests
 from fgvr_kit.asking.prices import price_of
 from fgvr_kit.asking.stored import looked_up
 from fgvr_kit.backends.base import Backend, Request
-from fgvr_kit.pipeline.spending import sizes_of
+from fgvr_kit.pipeline.spending import limits_of, sizes_of
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.workspace import Workspace
 
@@ -48,14 +47,14 @@ def plan(
     if calibrate:
         tried = _spread([r for r, there in _first(workspace, backend, requests) if not there], SAMPLE)
         ask(backend, tried, store, judge=judge, mend=mend_with(workspace.prompts), what="calibrate",
-            limits=Limits(price=price), progress=progress)  # fmt: skip
+            limits=limits_of(workspace, backend), progress=progress)  # fmt: skip
     known = _spread([r for r, there in _first(workspace, backend, requests) if there], _LEARNT_FROM)
     asked = ask(backend, known, store)
     calibration = Calibration.from_replies(((r, row) for r, row in asked.rows(known) if row), estimator)
     there: dict[int, bool] = {}
 
     def one_by_one() -> Iterator[Request]:
-        for request, stands in looked_up(requests(), backend, store, retry_failed=retry_failed):
+        for request, stands in looked_up(requests(), backend, store, retry_failed=retry_failed, mends=True):
             there[id(request)] = stands
             yield request
             del there[id(request)]

@@ -120,6 +120,7 @@ def ask_for_lists(workspace: Workspace, backend: Backend, sieve: Sieve, progress
         backend, requests, workspace.store, progress=progress, what="discover", retry_failed=True,
         judge=parse.judge, mend=mend_with(workspace.prompts), limits=limits_of(workspace, backend),
     )  # fmt: skip
+    workspace.spent += asked.charged
     rows = [row for _, row in asked.rows(requests)]
     if not any(rows):
         raise next(iter(asked.errors.values()))
@@ -147,6 +148,7 @@ def merge_by_model(
         backend, [request] if len(pooled) > 1 else [], workspace.store, progress=progress, what="merge",
         retry_failed=True, judge=parse.judge, mend=mend_with(workspace.prompts), limits=limits_of(workspace, backend),
     )  # fmt: skip
+    workspace.spent += asked.charged
     row = asked.row(request)
     found = parse.json_object(row["text"]) if row and row["outcome"] in USABLE else None
     groups = (found or {}).get("groups")

@@ -42,16 +42,18 @@ class Questions:
         self._known: dict[tuple[str | None, str], list[Question]] = {}
 
     def about(self, images: Iterable[Image], *, sample: int = 0) -> Iterator[Request]:
-        """The requests about these images, the free description first; equal pixels are asked about once.
+        """The requests about these images, the free description first; equal pixels are asked about once, unless
+        their classes are asked other questions.
 
         sample: which of several replies; from 1 on they are sampled at [extract] temperature.
         """
         temperature = self._workspace.settings.extract.temperature if sample else 0.0
-        seen: set[str] = set()
+        seen: set[tuple[str, str | None, str]] = set()
         for image in images:
-            if image.sha256 in seen:
+            place = (image.sha256, *self._place(image.class_name))
+            if place in seen:
                 continue
-            seen.add(image.sha256)
+            seen.add(place)
             refs = (self._workspace.ref_of(image),)
             for q in self.of_class(image.class_name):
                 yield Request(
@@ -62,14 +64,23 @@ class Questions:
     def attributes_of(self, class_name: str) -> list[Attribute]:
         """Those that are asked of images of a class: attributes of another superclass are not."""
         parent = self._parent(class_name)
-        return [a for a in self._attributes if not a.superclass or a.superclass == parent]
+        return [a for a in self._attributes if not a.superclass or a.superclass.casefold() == parent]
+
+    def never_asked(self) -> list[Attribute]:
+        """Attributes of a superclass that no class has: misspelt, or of classes that are gone."""
+        parents = {self._parent(name) for name in self._classes}
+        return [a for a in self._attributes if a.superclass and a.superclass.casefold() not in parents]
 
     def of_class(self, class_name: str) -> list[Question]:
-        hint = self._hint(class_name) if self._workspace.settings.extract.hinted else None
-        place = (hint, self._parent(class_name))
+        place = self._place(class_name)
         if place not in self._known:
-            self._known[place] = self._made(hint, self.attributes_of(class_name))
+            self._known[place] = self._made(place[0], self.attributes_of(class_name))
         return self._known[place]
+
+    def _place(self, class_name: str) -> tuple[str | None, str]:
+        """Classes of one place are asked the same."""
+        hint = self._hint(class_name) if self._workspace.settings.extract.hinted else None
+        return hint, self._parent(class_name)
 
     def _made(self, hint: str | None, attributes: Sequence[Attribute]) -> list[Question]:
         extract, prompts = self._workspace.settings.extract, self._workspace.prompts
@@ -107,7 +118,7 @@ class Questions:
 
     def _parent(self, class_name: str) -> str:
         known = self._classes.get(class_name)
-        return known.parent if known else ""
+        return known.parent.casefold() if known else ""
 
     def _hint(self, class_name: str) -> str:
         known = self._classes.get(class_name, ImageClass(class_name, class_name))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fgvr_kit.asking.engine import Asked
 from fgvr_kit.asking.replies import USABLE
 from fgvr_kit.backends.base import Backend
-from fgvr_kit.errors import BackendError
+from fgvr_kit.errors import BackendError, FgvrError, PartlyDone
 from fgvr_kit.pipeline.answers import REASONS
 from fgvr_kit.types import Notice
 from fgvr_kit.workspace import Workspace
@@ -28,7 +28,9 @@ def notices_of(asked: Asked, retried: bool) -> Iterator[Notice]:
             code="requests-unanswered",
             where=error.where,
             why=error.message,
-            hint=f"{error.hint}; the same command asks them, and only them, again",
+            hint=error.hint
+            if error.code in _HELD_BACK
+            else f"{error.hint}; the same command asks them, and only them, again",
         )
     failed = Counter({outcome: n for outcome, n in asked.outcomes.items() if outcome not in USABLE})
     if failed:
@@ -42,9 +44,16 @@ def notices_of(asked: Asked, retried: bool) -> Iterator[Notice]:
         )
 
 
-def nothing_answered(spec: str, asked: Sequence[Asked], dropped: Mapping[str, int]) -> BackendError:
-    """When not one answer came of it."""
-    first = next((error for each in asked for error in each.errors.values()), None)
+_HELD_BACK = ("max-calls", "budget-spent", "batch-under-way")
+"""Codes of requests that nobody was asked: the way on stands in their own hint."""
+
+
+def nothing_answered(spec: str, asked: Sequence[Asked], dropped: Mapping[str, int]) -> FgvrError:
+    """When not one answer came of it. PartlyDone where that is only because requests were held back."""
+    errors = [error for each in asked for error in each.errors.values()]
+    if errors and all(error.code in _HELD_BACK for error in errors):
+        return PartlyDone(errors[0].message, code="partly-done", hint=errors[0].hint)
+    first = next((error for error in errors if error.code not in _HELD_BACK), None)
     return BackendError(
         f"{spec} answered none of {sum(each.n_requests for each in asked):,} requests",
         code="nothing-answered",

@@ -85,14 +85,14 @@ def compare(
             where=str(workspace.dataset), hint="two classes with two training images each are the least",
         )  # fmt: skip
     backend = _backend(workspace, contest)
-    asked, spent = [], 0.0
+    asked: list[Asked] = []
     for template in templates:
         requests = [r for image in images for r in contest.requests(template, image)]
         asked.append(ask(
             backend, requests, workspace.store, progress=progress, what=f"compare {template.name}", judge=judge,
-            mend=mend_with(workspace.prompts), limits=limits_of(workspace, backend, spent=spent),
+            mend=mend_with(workspace.prompts), limits=limits_of(workspace, backend, asked),
         ))  # fmt: skip
-        spent += asked[-1].cost or 0.0
+        workspace.spent += asked[-1].charged
     rows = [_rows(contest, one, template, images) for one, template in zip(asked, templates, strict=True)]
     both = [image for image in images if all(image.id in of for of in rows)]
     if len(both) < 2:

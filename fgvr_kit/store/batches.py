@@ -32,6 +32,12 @@ class BatchTables(Tables):
             pk="id",
         )
 
+    def name_batch(self, before: str, batch_id: str) -> None:
+        """What was known by another id is this batch."""
+        with self.transaction():
+            self.db.execute("delete from batches where id = ? and id <> ?", [batch_id, before])
+            self.db.execute("update batches set id = ? where id = ?", [batch_id, before])
+
     def close_batch(self, batch_id: str, state: str) -> None:
         """It is over: whatever it answered is stored."""
         now = datetime.now(UTC).isoformat(timespec="seconds")

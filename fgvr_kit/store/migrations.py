@@ -208,7 +208,7 @@ def m003_what_was_asked_once(db: Database) -> None:
         f" select prompt_hash({columns}), {columns} from replies order by id"
     )
     db.execute(
-        "update replies set calls = 1, sample = 0, max_tokens = sampling ->> 'max_tokens',"
+        "update replies set calls = 1, sample = 0, max_tokens = json_extract(sampling, '$.max_tokens'),"
         f" prompt_id = (select id from prompts where hash = prompt_hash({columns}))"
     )
     replies.transform(drop=set(columns.split(", ")))

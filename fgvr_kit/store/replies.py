@@ -113,14 +113,20 @@ class ReplyTables(Tables):
             found.setdefault(image_id, {})[attribute] = value
         return found
 
-    def put_answers(self, answers: Iterable[Answer]) -> int:
-        """Make table `answers` hold just these; returns how many. They may come as they are made."""
+    def put_answers(self, answers: Iterable[Answer], *, images: Sequence[int] | None = None) -> int:
+        """Make table `answers` hold just these; returns how many. They may come as they are made.
+
+        images: only what is known of these images is replaced.
+        """
         insert = (
             "insert into answers (image_id, attribute, value, reply_id, source, machine, confidence)"
             " values (?, ?, ?, ?, ?, ?, ?)"
         )
         with self.transaction():
-            self.db["answers"].delete_where()
+            if images is None:
+                self.db["answers"].delete_where()
+            for some in chunks(list(images or ())):
+                self.db["answers"].delete_where(f"image_id in ({','.join('?' * len(some))})", some)
             rows = (
                 (a.image_id, a.attribute, a.value, a.reply_id, a.source, a.machine, a.confidence)
                 for a in answers

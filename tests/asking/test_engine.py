@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -199,7 +200,7 @@ def test_each_row_tells_what_it_cost_and_an_unknown_price_is_not_nothing(store: 
     assert [row["cost"] for row in store.all_replies()] == [3.5, 3.5]
     unknown = Limits(price=Price("scripted:m", "unknown", "unknown"))
     asked = ask(backend, [question(3)], store, limits=unknown)
-    assert asked.cost is None
+    assert (asked.cost, asked.n_unpriced) == (0.0, 1)
     assert [row["cost"] for row in store.all_replies()] == [3.5, 3.5, None]
 
 
@@ -226,6 +227,56 @@ def test_a_budget_too_small_for_one_call_asks_nothing(store: Store) -> None:
     backend = Scripted(lambda _: said())
     asked = ask(backend, [question(1)], store, limits=purse(backend, 0.5, priced()))
     assert (asked.n_new, backend.batches, asked.failures) == (0, [], {OUT_OF_BUDGET: 1})
+
+
+@pytest.mark.timeout(60)
+def test_a_run_that_ends_lets_go_of_those_who_wait_for_money(store: Store) -> None:
+    """Of eight, one is refused while the others wait for what it holds."""
+
+    class NoCredit(Scripted):
+        concurrency = 8
+
+        async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
+            await asyncio.sleep(0.01)
+            raise BackendRefused("no credit", code="backend-quota", hint="pay")
+
+    backend = NoCredit(lambda _: said())
+    call = Estimator(backend, lambda _: None).of(question(1))
+    most = priced().cost(call.input.high, call.output.high)
+    assert most is not None
+    with pytest.raises(BackendRefused):
+        ask(backend, [question(n) for n in range(40)], store, limits=purse(backend, 1.5 * most, priced()))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("usd", [20.0, 50.0, 91.0, 130.0, 300.0])
+def test_whatever_the_budget_a_run_comes_to_its_end(store: Store, usd: float) -> None:
+    class Slow(Scripted):
+        concurrency = 8
+
+        async def reply(self, requests: Sequence[Request]) -> list[Response | BackendError]:
+            await asyncio.sleep(random.random() / 200)
+            return [said() for _ in requests]
+
+    backend = Slow(lambda _: said())
+    asked = ask(backend, [question(n) for n in range(60)], store, limits=purse(backend, usd, priced()))
+    assert asked.n_new + sum(asked.failures.values()) == 60
+    assert asked.charged <= usd
+
+
+def test_tokens_that_the_server_had_in_its_cache_are_priced_as_such(store: Store) -> None:
+    price = Price("scripted:m", "given", "a test", 1e6, 1e6, 0.1e6, 1e6, 1e6)
+    backend = Scripted(lambda _: Response("so", "m", "stop", 100, 0, cached_tokens=90))
+    assert ask(backend, [question(1)], store, limits=Limits(price=price)).cost == pytest.approx(19.0)
+
+
+def test_a_reply_that_came_too_late_counts_against_the_budget(store: Store) -> None:
+    backend = Scripted(lambda _: error("backend-timeout"))
+    limits = purse(backend, 1e6, priced())
+    with pytest.raises(BackendError):
+        ask(backend, [question(1)], store, limits=limits)
+    assert limits.budget is not None
+    assert limits.budget.spent > 0
 
 
 # --- one turn to mend a reply ---------------------------------------------------------------------------------

@@ -257,3 +257,23 @@ JOINT = {
 def test_a_reply_is_held_to_its_schema_whatever_the_server_promised(said: str, outcome: str) -> None:
     request = Request("extract", Prompt("p", "?", "", ""), schema=JOINT)
     assert parse.judge(request, said)[0] == outcome
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "wanted"),
+    [
+        ("1.5 mm", ["1.5 mm", "15 mm"], "1.5 mm"),
+        ("15 mm", ["1.5 mm", "15 mm"], "15 mm"),
+        ("it measures 1.5 mm", ["1.5 mm", "15 mm"], "1.5 mm"),
+        ("C++", ["C", "C++"], "C++"),
+        ("+", ["+", "-"], "+"),
+        ("It is not red", ["red", "blue"], None),
+        ("not red", ["red", "blue", "not visible"], None),
+        ("it is not visible here", ["red", "not visible"], "not visible"),
+        ("no stripes", ["stripes", "no stripes"], "no stripes"),
+    ],
+)
+def test_options_that_are_nearly_alike_are_told_apart(
+    said: str, options: list[str], wanted: str | None
+) -> None:
+    assert parse.option(said, options) == wanted

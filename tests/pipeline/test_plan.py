@@ -71,7 +71,10 @@ def test_a_budget_ends_the_step_partly_done_and_the_next_one_goes_on(
     with opened(root, "ask.budget=0.0015") as workspace:  # a call costs 0.00014 USD
         first = extract(workspace)
         (notice,) = first.notices
-        assert (notice.code, "is used up" in (notice.why or "")) == ("requests-unanswered", True)
+        assert (notice.code, "no room for another call" in (notice.why or "")) == (
+            "requests-unanswered",
+            True,
+        )
         assert 0 < first.done["asked now"] < 3 * N_COINS
         assert "extract" not in workspace.store.walk()
         assert sum(row["cost"] for row in workspace.store.all_replies()) <= 0.0015

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from fgvr_kit.backends.base import Request, Response
 from fgvr_kit.dataset.attributes import write_attributes
+from fgvr_kit.pipeline import init
 from fgvr_kit.pipeline.answers import Answers
 from fgvr_kit.pipeline.extract import HINTED, extract, fingerprint_of
 from fgvr_kit.pipeline.leaks import finder
@@ -186,6 +188,45 @@ def test_a_class_that_is_planted_in_a_question_is_told(root: Path, monkeypatch: 
     with opened(root) as workspace:
         (notice,) = extract(workspace).notices
     assert (notice.code, "20 cent" in (notice.why or "")) == ("prompt-names-class", True)
+
+
+def two_classes_of_the_same_pictures(root: Path) -> None:
+    for photograph in (root / "coins" / CLASSES[0]).glob("*.jpg"):
+        shutil.copy(photograph, root / "coins" / CLASSES[1] / f"copy-{photograph.name}")
+    with opened(root) as workspace:
+        init.init(root / "coins", root, [])
+        assert len({i.sha256 for i in workspace.store.images()}) < len(workspace.store.images())
+
+
+@pytest.mark.parametrize("ask", ["single", "joint"])
+@pytest.mark.parametrize("hinted", ["true", "false"])
+def test_equal_pictures_of_two_classes_are_asked_what_their_classes_are_asked(
+    root: Path, monkeypatch: pytest.MonkeyPatch, ask: str, hinted: str
+) -> None:
+    two_classes_of_the_same_pictures(root)
+    set_parents(root, {"1_euro": "Bimetallic coin", "20_cent": "brass coin"})
+    ring = Attribute("ring", "What of the ring?", superclass="bimetallic coin")
+    edge = Attribute("edge", "What of the edge?", superclass="brass coin")
+    write_attributes(root / "attributes.csv", [RIM, ring, edge])
+    backend = Scripted(
+        lambda r: json.dumps(dict.fromkeys(r.schema["properties"], "seen")) if r.schema else r.prompt.text
+    )
+    use(backend, monkeypatch)
+    with opened(root, f"extract.ask={ask}", f"extract.hinted={hinted}") as workspace:
+        summary = extract(workspace)
+        answers, images = workspace.store.answers(), workspace.store.images()
+    assert summary.dropped == ()
+    own = {"1_euro": {GENERAL, "rim", "ring"}, "20_cent": {GENERAL, "rim", "edge"}}
+    assert all(set(answers[i.id]) == own[i.class_name] for i in images)
+    if hinted == "true":
+        assert all(i.class_name.replace("_", " ") in answers[i.id][GENERAL] for i in images)
+
+
+def test_a_superclass_that_no_class_has_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_attributes(root / "attributes.csv", [RIM, Attribute("ring", "What?", superclass="bimetalic")])
+    use(Scripted(lambda _: "seen"), monkeypatch)
+    with opened(root) as workspace:
+        assert [n.code for n in extract(workspace).notices] == ["superclass-unknown"]
 
 
 # --- what people correct --------------------------------------------------------------------------------------
