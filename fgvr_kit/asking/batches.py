@@ -135,8 +135,9 @@ def _key(name: str) -> str:
 
 def _tell(run: Run, away: Sequence[Job]) -> None:
     if away:
+        replies = "1 reply is" if len(away) == 1 else f"{len(away):,} replies are"
         run.hold_back(len(away), IN_BATCH, BackendError(
-            f"{len(away):,} {'reply is' if len(away) == 1 else 'replies are'} still to come from batches of the provider",
+            f"{replies} still to come from the provider's batches",
             code="batch-under-way",
             hint="they take up to 24 hours; the same command with --batch collects them",
         ))  # fmt: skip

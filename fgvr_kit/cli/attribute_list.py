@@ -16,8 +16,8 @@ from fgvr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from fgvr_kit.cli.output import Output
-    from fgvr_kit.pipeline.kept import Change
     from fgvr_kit.pipeline.quality import Measured, Quality
+    from fgvr_kit.pipeline.quality.kept import Change
     from fgvr_kit.workspace import Workspace
 
 PAGE = "reports/attributes.html"
@@ -91,7 +91,7 @@ def keep(
 
     Example: fgvr-kit attributes keep wing_colour
     """
-    from fgvr_kit.pipeline import kept
+    from fgvr_kit.pipeline.quality import kept
 
     note_command(workspace, json, verbose, set_)
     with opened("attributes-keep") as (out, opened_), opened_.busy():
@@ -121,7 +121,7 @@ def drop(
 
     Example: fgvr-kit attributes drop --suggested --dry-run
     """
-    from fgvr_kit.pipeline import kept
+    from fgvr_kit.pipeline.quality import kept
 
     note_command(workspace, json, verbose, set_)
     _refuse_unclear(names, suggested)
@@ -160,7 +160,7 @@ def merge(
 
     Example: fgvr-kit attributes merge wing_colour colour_of_wings
     """
-    from fgvr_kit.pipeline import kept
+    from fgvr_kit.pipeline.quality import kept
 
     note_command(workspace, json, verbose, set_)
     with opened("attributes-merge") as (out, opened_), opened_.busy():

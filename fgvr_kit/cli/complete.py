@@ -101,7 +101,7 @@ def attributes(ctx: typer.Context, incomplete: str) -> Offered:
 @_quietly
 def attributes_not_asked(ctx: typer.Context, incomplete: str) -> Offered:
     """For attributes keep: those that were dropped or merged."""
-    from fgvr_kit.pipeline.kept import AttributeSheet
+    from fgvr_kit.pipeline.quality.kept import AttributeSheet
     from fgvr_kit.workspace import Workspace
 
     folder = _folder(ctx)

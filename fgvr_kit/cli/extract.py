@@ -27,7 +27,7 @@ from fgvr_kit.cli.output import Output
 from fgvr_kit.cli.ready import make_ready
 
 if TYPE_CHECKING:
-    from fgvr_kit.pipeline.trial import Trial
+    from fgvr_kit.pipeline.extract.trial import Trial
     from fgvr_kit.workspace import Workspace
 
 SHOWN = 5
@@ -94,7 +94,7 @@ def command(
 def run(out: Output, workspace: Workspace, *, limit: int | None, retry_failed: bool, batch: bool) -> None:
     """The step, its table, and for a trial what was asked and said."""
     from fgvr_kit.pipeline.extract import extract
-    from fgvr_kit.pipeline.trial import trials
+    from fgvr_kit.pipeline.extract.trial import trials
 
     summary = extract(workspace, limit=limit, retry_failed=retry_failed, batch=batch, progress=out.progress)
     if limit is not None:

@@ -229,9 +229,9 @@ def _data_of(words: tuple[str, ...]) -> dict[str, Any]:
     from fgvr_kit.doctor.diagnosis import Diagnosis
     from fgvr_kit.pipeline.explain import Explained
     from fgvr_kit.pipeline.failed import Failed, Group
-    from fgvr_kit.pipeline.kept import Change
     from fgvr_kit.pipeline.planted import Fault
     from fgvr_kit.pipeline.quality import Quality
+    from fgvr_kit.pipeline.quality.kept import Change
     from fgvr_kit.rehearsal.compare import Compared
     from fgvr_kit.rehearsal.listed import Listed
     from fgvr_kit.rehearsal.sent import Wording

@@ -22,7 +22,7 @@ from fgvr_kit.dataset.splits import SHOTS
 from fgvr_kit.errors import SettingsError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.pipeline import init
-from fgvr_kit.pipeline.aside import QUARANTINED, set_aside
+from fgvr_kit.pipeline.init.aside import QUARANTINED, set_aside
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import SPLITS, Finding, ScannedImage, Side, Split, Summary
 from fgvr_kit.workspace import Workspace

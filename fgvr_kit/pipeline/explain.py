@@ -10,9 +10,9 @@ from typing import Any
 from fgvr_kit.asking.replies import USABLE
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.pipeline import describe
-from fgvr_kit.pipeline.answers import REASONS
 from fgvr_kit.pipeline.called import attribute_called, image_called
-from fgvr_kit.pipeline.questions import Questions
+from fgvr_kit.pipeline.extract.answers import REASONS
+from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.types import GENERAL, Image, Outcome
 from fgvr_kit.workspace import Workspace
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fgvr_kit.errors import FgvrError
-from fgvr_kit.pipeline.answers import REASONS
+from fgvr_kit.pipeline.extract.answers import REASONS
 from fgvr_kit.workspace import Workspace
 
 COMMANDS = {

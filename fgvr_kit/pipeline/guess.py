@@ -16,8 +16,8 @@ from fgvr_kit.asking import parse
 from fgvr_kit.asking.engine import ask
 from fgvr_kit.asking.replies import USABLE
 from fgvr_kit.backends.base import Request, open_backend
+from fgvr_kit.pipeline.discover.singular import singular
 from fgvr_kit.pipeline.leaks import finder
-from fgvr_kit.pipeline.singular import singular
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.templates import Template
 from fgvr_kit.types import Image, Outcome

@@ -18,8 +18,8 @@ from fgvr_kit.asking.mending import mend_with
 from fgvr_kit.asking.replies import USABLE, Row
 from fgvr_kit.backends.base import Request, open_backend
 from fgvr_kit.edited import write_text
-from fgvr_kit.pipeline.answers import REASONS
 from fgvr_kit.pipeline.extract import told
+from fgvr_kit.pipeline.extract.answers import REASONS
 from fgvr_kit.pipeline.guess import judge, meaning_of, read, request_about, template_for
 from fgvr_kit.pipeline.leaks import finder
 from fgvr_kit.pipeline.spending import limits_of

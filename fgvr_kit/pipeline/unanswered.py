@@ -9,7 +9,7 @@ from fgvr_kit.asking.engine import Asked
 from fgvr_kit.asking.replies import USABLE
 from fgvr_kit.backends.base import Backend
 from fgvr_kit.errors import BackendError, FgvrError, PartlyDone
-from fgvr_kit.pipeline.answers import REASONS
+from fgvr_kit.pipeline.extract.answers import REASONS
 from fgvr_kit.types import Notice
 from fgvr_kit.workspace import Workspace
 

@@ -14,9 +14,9 @@ from fgvr_kit.asking import parse
 from fgvr_kit.asking.replies import USABLE, Row
 from fgvr_kit.backends.base import Request, labels_of
 from fgvr_kit.errors import DatasetError, PromptError, UsageError
-from fgvr_kit.pipeline.answers import values_of
-from fgvr_kit.pipeline.questions import LONGER, Questions, options_of, schema_of, with_options
-from fgvr_kit.pipeline.words import UNSEEN, Words, words_of
+from fgvr_kit.pipeline.extract.answers import values_of
+from fgvr_kit.pipeline.extract.questions import LONGER, Questions, options_of, schema_of, with_options
+from fgvr_kit.pipeline.quality.words import UNSEEN, Words, words_of
 from fgvr_kit.prompts import Prompt, PromptTemplate
 from fgvr_kit.rehearsal.outcomes import Measure, measure, measure_of_right, nearest_and_apart
 from fgvr_kit.rehearsal.scene import verb_of

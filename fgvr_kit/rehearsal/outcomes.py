@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fgvr_kit.evaluation.metrics import Z95, paired_interval
-from fgvr_kit.pipeline.words import UNSEEN, Words
+from fgvr_kit.pipeline.quality.words import UNSEEN, Words
 
 
 @dataclass(frozen=True, slots=True)

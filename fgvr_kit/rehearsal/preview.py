@@ -12,7 +12,7 @@ from fgvr_kit.asking.text_tokens import CHAT_OVERHEAD, SYSTEM_OVERHEAD, text_tok
 from fgvr_kit.dataset.images import open_known
 from fgvr_kit.errors import PluginError
 from fgvr_kit.pipeline.describe import TEMPLATE
-from fgvr_kit.pipeline.questions import CLOSED_PROMPT
+from fgvr_kit.pipeline.extract.questions import CLOSED_PROMPT
 from fgvr_kit.prompts import Prompt
 from fgvr_kit.rehearsal.scene import Scene
 from fgvr_kit.settings import plugin_section

@@ -17,8 +17,8 @@ from fgvr_kit.errors import PromptError, UsageError
 from fgvr_kit.evaluation.protocols import LETTERS, choice_questions
 from fgvr_kit.pipeline.called import image_called
 from fgvr_kit.pipeline.describe import TEMPLATE, is_seen
+from fgvr_kit.pipeline.extract.questions import Questions, options_of, schema_of, with_options
 from fgvr_kit.pipeline.leaks import finder
-from fgvr_kit.pipeline.questions import Questions, options_of, schema_of, with_options
 from fgvr_kit.prompts import PromptTemplate
 from fgvr_kit.settings import plugin_section
 from fgvr_kit.training.examples import shuffled_options

@@ -6,7 +6,7 @@ from fgvr_kit import plugins
 from fgvr_kit.errors import DatasetError, PromptError
 from fgvr_kit.evaluation.protocols import CHOICE_PROMPT
 from fgvr_kit.pipeline import describe, discover, mine
-from fgvr_kit.pipeline.questions import prompts_used as prompts_of_extract
+from fgvr_kit.pipeline.extract.questions import prompts_used as prompts_of_extract
 from fgvr_kit.status import RESTS_ON
 from fgvr_kit.types import Attribute
 from fgvr_kit.workspace import Workspace

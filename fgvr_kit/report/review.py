@@ -15,7 +15,7 @@ from typing import Any
 
 from fgvr_kit.dataset.images import open_known, shrink
 from fgvr_kit.errors import UsageError, WorkspaceError
-from fgvr_kit.pipeline.questions import Questions, options_of
+from fgvr_kit.pipeline.extract.questions import Questions, options_of
 from fgvr_kit.report.render import visible
 from fgvr_kit.report.review_filters import UNSURE, Filters, chosen, differ, said_again
 from fgvr_kit.types import GENERAL, NOT_VISIBLE, Attribute, Image

@@ -14,7 +14,7 @@ from fgvr_kit.checks.shortcuts.guess import MOST_IMAGES, Guess, Sample, exact_in
 from fgvr_kit.checks.shortcuts.names import classes_in, forms_of, name_leak
 from fgvr_kit.checks.shortcuts.traces import FAMILIES
 from fgvr_kit.dataset.facts import LUMA
-from fgvr_kit.pipeline.questions import Questions
+from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.types import Attribute, FileFacts, PixelFacts, ScannedImage
 from tests.checks.conftest import Datasets, of_kind, photographs
 from tests.photographs import class_folders

@@ -272,7 +272,7 @@ def test_a_place_that_cannot_be_written_to(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "fgvr.toml")
 
-    monkeypatch.setattr("fgvr_kit.pipeline.fresh.write_text", full)
+    monkeypatch.setattr("fgvr_kit.pipeline.init.fresh.write_text", full)
     check(shell, ["init", "pests"], "disk", 1, "the same command goes on")
 
 

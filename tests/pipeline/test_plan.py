@@ -9,8 +9,8 @@ import pytest
 from fgvr_kit.backends.base import Request, Response
 from fgvr_kit.errors import BackendError, DatasetError, SettingsError
 from fgvr_kit.pipeline.extract import extract, parts_for
+from fgvr_kit.pipeline.extract.trial import trials
 from fgvr_kit.pipeline.plan import plan
-from fgvr_kit.pipeline.trial import trials
 from tests.pipeline.coins import N_COINS, Scripted, make_workspace, opened, set_attributes, use
 
 

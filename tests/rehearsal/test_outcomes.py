@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fgvr_kit.evaluation.metrics import paired_interval
-from fgvr_kit.pipeline.words import words_of
+from fgvr_kit.pipeline.quality.words import words_of
 from fgvr_kit.rehearsal.outcomes import decide, measure, measure_of_right, nearest_and_apart
 
 

@@ -45,7 +45,7 @@ def test_what_is_shown_is_what_is_sent(root: Path, name: str) -> None:
 
 
 def test_the_joint_question_is_shown_as_it_is_sent(root: Path, tmp_path: Path) -> None:
-    from fgvr_kit.pipeline.questions import JOINT_PROMPT, Questions
+    from fgvr_kit.pipeline.extract.questions import JOINT_PROMPT, Questions
 
     with opened(root, "extract.ask=joint") as workspace:
         image = workspace.store.images()[0]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fgvr_kit.pipeline.telling import balanced, chance_of, folds_of, held_out, information
-from fgvr_kit.pipeline.words import bag, words_of
+from fgvr_kit.pipeline.quality.telling import balanced, chance_of, folds_of, held_out, information
+from fgvr_kit.pipeline.quality.words import bag, words_of
 
 N = 240
 

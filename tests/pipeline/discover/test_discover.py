@@ -11,7 +11,7 @@ from fgvr_kit.errors import BackendError, FgvrError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.pipeline import discover as module
 from fgvr_kit.pipeline.discover import discover
-from fgvr_kit.pipeline.proposing import requests_for
+from fgvr_kit.pipeline.discover.proposing import requests_for
 from fgvr_kit.types import Attribute
 from tests.ejected import ejected
 from tests.pipeline.coins import CLASSES, EXAMPLE, Scripted, cut, make_workspace, opened, set_attributes, use

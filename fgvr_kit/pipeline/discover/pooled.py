@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from fgvr_kit.pipeline.proposed import MAX_OPTIONS, Meaning
-from fgvr_kit.pipeline.singular import singular
+from fgvr_kit.pipeline.discover.proposed import MAX_OPTIONS, Meaning
+from fgvr_kit.pipeline.discover.singular import singular
 from fgvr_kit.types import Attribute
 
 _SMALL_WORDS = {

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fgvr_kit.errors import DatasetError
-from fgvr_kit.pipeline.judgement import Suggestion, judge
-from fgvr_kit.pipeline.resampled import Agreement, agreements
-from fgvr_kit.pipeline.telling import Pair, balanced, chance_of, folds_of, held_out, information
-from fgvr_kit.pipeline.words import UNSEEN, Reader, Words, bag
+from fgvr_kit.pipeline.quality.judgement import Suggestion, judge
+from fgvr_kit.pipeline.quality.resampled import Agreement, agreements
+from fgvr_kit.pipeline.quality.telling import Pair, balanced, chance_of, folds_of, held_out, information
+from fgvr_kit.pipeline.quality.words import UNSEEN, Reader, Words, bag
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import Attribute, Image
 from fgvr_kit.workspace import Workspace

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fgvr_kit.pipeline.pooled import entries_of, meaning_in, merged, pool
+from fgvr_kit.pipeline.discover.pooled import entries_of, meaning_in, merged, pool
 from fgvr_kit.types import Attribute
 
 ENGLISH = meaning_in("")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fgvr_kit.pipeline.words import UNSEEN, bag, words_of
+from fgvr_kit.pipeline.quality.words import UNSEEN, bag, words_of
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 from fgvr_kit.asking import parse
 from fgvr_kit.asking.replies import USABLE, Row
 from fgvr_kit.backends.base import Request
-from fgvr_kit.pipeline.questions import Questions
+from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.types import GENERAL, Answer, Image, Outcome
 
 REASONS: dict[Outcome, str] = {

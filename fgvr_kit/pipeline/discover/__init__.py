@@ -16,12 +16,10 @@ from fgvr_kit.backends.base import Backend, open_backend
 from fgvr_kit.dataset.attributes import write_attributes
 from fgvr_kit.errors import BackendError
 from fgvr_kit.fingerprint import fingerprint
-from fgvr_kit.pipeline.brought import added, taken_over
-from fgvr_kit.pipeline.extract import told
-from fgvr_kit.pipeline.leaks import finder
-from fgvr_kit.pipeline.pooled import Entry, entries_of, meaning_in, pool
-from fgvr_kit.pipeline.proposed import Sieve
-from fgvr_kit.pipeline.proposing import (
+from fgvr_kit.pipeline.discover.brought import added, taken_over
+from fgvr_kit.pipeline.discover.pooled import Entry, entries_of, meaning_in, pool
+from fgvr_kit.pipeline.discover.proposed import Sieve
+from fgvr_kit.pipeline.discover.proposing import (
     PROMPT,
     Replies,
     ask_for_lists,
@@ -31,6 +29,8 @@ from fgvr_kit.pipeline.proposing import (
     requests_for,
     seeds_of,
 )
+from fgvr_kit.pipeline.extract import told
+from fgvr_kit.pipeline.leaks import finder
 from fgvr_kit.pipeline.unanswered import notices_of
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import DiscoverSettings

@@ -17,9 +17,9 @@ from fgvr_kit.asking.parse import judge
 from fgvr_kit.asking.replies import Row
 from fgvr_kit.backends.base import Backend, Request, open_backend
 from fgvr_kit.fingerprint import fingerprint
-from fgvr_kit.pipeline.answers import Answers
+from fgvr_kit.pipeline.extract.answers import Answers
+from fgvr_kit.pipeline.extract.questions import Questions, prompts_used
 from fgvr_kit.pipeline.planted import planted_names
-from fgvr_kit.pipeline.questions import Questions, prompts_used
 from fgvr_kit.pipeline.spending import limits_of, notices_about
 from fgvr_kit.pipeline.unanswered import models_changed, nothing_answered, notices_of, why_none
 from fgvr_kit.progress import SILENT, Progress

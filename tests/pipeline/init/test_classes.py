@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fgvr_kit.errors import DatasetError
-from fgvr_kit.pipeline.classes import write_classes
 from fgvr_kit.pipeline.init import init
+from fgvr_kit.pipeline.init.classes import write_classes
 from fgvr_kit.workspace import Workspace
 from tests.photographs import class_folders
 

@@ -18,13 +18,13 @@ from fgvr_kit.dataset.names import as_text
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.layouts.base import Found, Listing, Source, find_layout, no_images
-from fgvr_kit.pipeline.aside import licence_notices, of_licence, refuse_licences
-from fgvr_kit.pipeline.classes import spelling_merges, write_classes
-from fgvr_kit.pipeline.fresh import write_settings
-from fgvr_kit.pipeline.notices import dropped_files, notices_of, split_notices
-from fgvr_kit.pipeline.places import named, refuse_among_images, refuse_unused_root
-from fgvr_kit.pipeline.sides import Alike, find_alike, grouped, sided
-from fgvr_kit.pipeline.standing import Stored, applicable, other_draw, refuse_overtaken
+from fgvr_kit.pipeline.init.aside import licence_notices, of_licence, refuse_licences
+from fgvr_kit.pipeline.init.classes import spelling_merges, write_classes
+from fgvr_kit.pipeline.init.fresh import write_settings
+from fgvr_kit.pipeline.init.notices import dropped_files, notices_of, split_notices
+from fgvr_kit.pipeline.init.places import named, refuse_among_images, refuse_unused_root
+from fgvr_kit.pipeline.init.sides import Alike, find_alike, grouped, sided
+from fgvr_kit.pipeline.init.standing import Stored, applicable, other_draw, refuse_overtaken
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import FILE_NAME, Settings
 from fgvr_kit.store import Store

@@ -11,10 +11,10 @@ from fgvr_kit.edited import write_csv
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.pipeline.extract import extract
 from fgvr_kit.pipeline.init import init
-from fgvr_kit.pipeline.judgement import judge
 from fgvr_kit.pipeline.quality import AttributeReport, Measured, Quality, report
-from fgvr_kit.pipeline.resampled import agreement
-from fgvr_kit.pipeline.words import words_of
+from fgvr_kit.pipeline.quality.judgement import judge
+from fgvr_kit.pipeline.quality.resampled import agreement
+from fgvr_kit.pipeline.quality.words import words_of
 from fgvr_kit.types import Answer, Negative, Side
 from fgvr_kit.workspace import Workspace
 from tests.photographs import class_folders

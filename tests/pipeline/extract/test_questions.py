@@ -10,10 +10,10 @@ import pytest
 from fgvr_kit.backends.base import Request, Response
 from fgvr_kit.dataset.attributes import write_attributes
 from fgvr_kit.pipeline import init
-from fgvr_kit.pipeline.answers import Answers
 from fgvr_kit.pipeline.extract import HINTED, extract, fingerprint_of
+from fgvr_kit.pipeline.extract.answers import Answers
+from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.pipeline.leaks import finder
-from fgvr_kit.pipeline.questions import Questions
 from fgvr_kit.types import GENERAL, NOT_VISIBLE, Attribute
 from tests.pipeline.coins import CLASSES, N_COINS, Said, Scripted, make_workspace, opened, set_attributes, use
 

@@ -11,10 +11,10 @@ from fgvr_kit.asking.keys import ReplyKeys
 from fgvr_kit.asking.replies import Row
 from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.errors import FgvrError
-from fgvr_kit.pipeline.answers import Answers, Rows
 from fgvr_kit.pipeline.extract import backends_of
-from fgvr_kit.pipeline.questions import Questions
-from fgvr_kit.pipeline.words import Reader, Words
+from fgvr_kit.pipeline.extract.answers import Answers, Rows
+from fgvr_kit.pipeline.extract.questions import Questions
+from fgvr_kit.pipeline.quality.words import Reader, Words
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import Attribute, Image
 from fgvr_kit.workspace import Workspace

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fgvr_kit.asking.engine import ask
-from fgvr_kit.pipeline.answers import REASONS, values_of
 from fgvr_kit.pipeline.extract import backends_of
-from fgvr_kit.pipeline.questions import Questions
+from fgvr_kit.pipeline.extract.answers import REASONS, values_of
+from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.workspace import Workspace
 
 

@@ -19,10 +19,10 @@ from fgvr_kit.asking.replies import USABLE, Row
 from fgvr_kit.backends.base import Backend, Request, open_backend
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.fingerprint import fingerprint
-from fgvr_kit.pipeline.answers import REASONS
+from fgvr_kit.pipeline.describe.telltale import AGAIN_PROMPT, RE_ASKED, Telltale
 from fgvr_kit.pipeline.extract import told
+from fgvr_kit.pipeline.extract.answers import REASONS
 from fgvr_kit.pipeline.spending import limits_of, notices_about
-from fgvr_kit.pipeline.telltale import AGAIN_PROMPT, RE_ASKED, Telltale
 from fgvr_kit.pipeline.unanswered import nothing_answered, notices_of, why_none
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import DescribeSettings

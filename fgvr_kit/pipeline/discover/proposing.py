@@ -11,9 +11,9 @@ from fgvr_kit.asking.engine import Asked, ask
 from fgvr_kit.asking.mending import mend_with
 from fgvr_kit.asking.replies import USABLE
 from fgvr_kit.backends.base import Backend, Request, first_line
+from fgvr_kit.pipeline.discover.pooled import Pooled, merged
+from fgvr_kit.pipeline.discover.proposed import MAX_NAME, MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, Sieve
 from fgvr_kit.pipeline.leaks import finder
-from fgvr_kit.pipeline.pooled import Pooled, merged
-from fgvr_kit.pipeline.proposed import MAX_NAME, MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, Sieve
 from fgvr_kit.pipeline.spending import limits_of
 from fgvr_kit.progress import Progress
 from fgvr_kit.types import Attribute

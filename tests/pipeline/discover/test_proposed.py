@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from fgvr_kit.pipeline.discover.pooled import meaning_in
+from fgvr_kit.pipeline.discover.proposed import MAX_OPTION, MAX_OPTIONS, Sieve, snake_case
 from fgvr_kit.pipeline.leaks import finder
-from fgvr_kit.pipeline.pooled import meaning_in
-from fgvr_kit.pipeline.proposed import MAX_OPTION, MAX_OPTIONS, Sieve, snake_case
 from fgvr_kit.types import ImageClass
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from fgvr_kit.dataset.attributes import ATTRIBUTE_COLUMNS, row_of, write_attributes
 from fgvr_kit.edited import Sheet
 from fgvr_kit.errors import DatasetError
-from fgvr_kit.pipeline.listed import read_attributes
-from fgvr_kit.pipeline.proposed import Sieve, snake_case
+from fgvr_kit.pipeline.discover.listed import read_attributes
+from fgvr_kit.pipeline.discover.proposed import Sieve, snake_case
 from fgvr_kit.types import Attribute, Summary
 from fgvr_kit.workspace import Workspace
 

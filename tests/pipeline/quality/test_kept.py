@@ -6,7 +6,7 @@ import pytest
 
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.pipeline.extract import extract, fingerprint_of
-from fgvr_kit.pipeline.kept import Change, drop, keep, lost_options, merge
+from fgvr_kit.pipeline.quality.kept import Change, drop, keep, lost_options, merge
 from fgvr_kit.workspace import Workspace
 from tests.pipeline.coins import make_workspace, opened
 

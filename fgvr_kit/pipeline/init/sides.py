@@ -13,7 +13,7 @@ from fgvr_kit.dataset.groups import Groups, group_images, group_names
 from fgvr_kit.dataset.images import open_image
 from fgvr_kit.dataset.licences import permit
 from fgvr_kit.dataset.splits import Shares, assign_splits
-from fgvr_kit.pipeline.aside import set_aside
+from fgvr_kit.pipeline.init.aside import set_aside
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.settings import DatasetSettings
 from fgvr_kit.types import PixelFacts, ScannedImage, Side

@@ -9,7 +9,7 @@ from typing import Any
 
 from fgvr_kit import settings as settings_module
 from fgvr_kit.errors import WorkspaceError
-from fgvr_kit.pipeline.sides import Alike
+from fgvr_kit.pipeline.init.sides import Alike
 from fgvr_kit.settings import FILE_NAME, HUB, Settings
 from fgvr_kit.store import Store
 from fgvr_kit.types import Notice, ScannedImage, Side

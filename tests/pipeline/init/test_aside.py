@@ -7,9 +7,9 @@ import pytest
 
 from fgvr_kit.dataset.quarantine import COPY_OF
 from fgvr_kit.errors import DatasetError, SettingsError
-from fgvr_kit.pipeline.aside import set_aside
 from fgvr_kit.pipeline.check import check
 from fgvr_kit.pipeline.init import init
+from fgvr_kit.pipeline.init.aside import set_aside
 from fgvr_kit.settings import DatasetSettings
 from fgvr_kit.types import ScannedImage, Split, Summary
 from fgvr_kit.workspace import Workspace
