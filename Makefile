@@ -24,7 +24,7 @@ demo: $(READY)
 	$(BIN)/fgvr-kit demo $(DEMO)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -189,7 +189,7 @@ with Store(Path(sys.argv[1]) / "fgvr.db") as store:
 """
 
 
-@pytest.mark.parametrize(("max_tokens", "presses"), [(4, 1), (1900, 2)])
+@pytest.mark.parametrize(("max_tokens", "presses"), [pytest.param(4, 1, marks=pytest.mark.slow), (1900, 2)])
 def test_ctrl_c_lets_what_is_in_flight_come_in_and_a_second_one_does_not(
     toy_vlm_path: Path, tmp_path: Path, max_tokens: int, presses: int
 ) -> None:

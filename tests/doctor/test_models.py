@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fgvr_kit import toy
-from fgvr_kit.doctor import child
+from fgvr_kit.doctor import child, clip_names
 from fgvr_kit.doctor.models import clip_model, hub_model, model_place
 from tests.doctor.conftest import Packages, packages  # noqa: F401 (a fixture)
 
@@ -59,6 +59,27 @@ def test_a_folder_is_looked_into(tmp_path: Path) -> None:
     assert {model_place(name, name, "train.model", {}).state for name in toy.NAMES} == {"ok"}
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the child would say, without the seconds in which it imports torch once more."""
+
+    def run(_: str, name: str, tag: str, **__: object) -> child.Said:
+        lines: list[dict[str, object]] = []
+        monkeypatch.setattr(clip_names, "say", lambda **line: lines.append(json.loads(json.dumps(line))))
+        clip_names.main(name, tag)
+        return child.Said(tuple(lines))
+
+    monkeypatch.setattr(child, "run", run)
+
+
+def test_names_of_open_clip_are_looked_up_in_a_process_of_their_own(tmp_path: Path) -> None:
+    pytest.importorskip("open_clip")
+    found = clip_model("ViT-L-14:laion3b", "mine.model", {"HF_HOME": str(tmp_path)})
+    assert found
+    assert (found.state, "no weights 'laion3b'" in found.seen) == ("problem", True)
+
+
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("spec", "state", "told"),
     [
@@ -85,6 +106,7 @@ def test_names_of_open_clip_are_looked_up_without_a_network(
     assert bool(found.fix) == (state != "ok")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_weights_in_a_file_of_ones_own_are_ok(tmp_path: Path) -> None:
     pytest.importorskip("open_clip")
     file = tmp_path / "mine.pt"
