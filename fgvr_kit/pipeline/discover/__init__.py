@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def discover(
     if target.is_file() and not replace and add is None:
         return _kept(workspace, from_file)
     made_from = _asked_with(workspace)  # before the work: what is edited meanwhile makes the step stale
+    before = target.read_bytes() if target.is_file() and add is None else None
     if add is not None and target.is_file():
         summary = added(workspace, _sieve(workspace), add, target)
         made_from = fingerprint_of(workspace)
@@ -68,8 +70,23 @@ def discover(
         settings = workspace.settings
         backend = open_backend(settings.discover.backend, settings, workspace.root, key="discover.backend")
         summary = _proposed(workspace, backend, target, progress)
+    if before is not None and before != target.read_bytes():
+        summary = _keeping(before, target, summary)
     workspace.store.finish("discover", made_from, summary)
     return summary
+
+
+def _keeping(before: bytes, target: Path, summary: Summary) -> Summary:
+    """The list that was replaced stays beside the new one: people have worked on it."""
+    old = target.with_name("attributes.old.csv")
+    old.write_bytes(before)
+    notice = Notice(
+        "the list that was there is kept",
+        code="attributes-replaced",
+        where=str(old),
+        hint="its rows can be copied back; stored replies to them are still there",
+    )
+    return replace_fields(summary, notices=(*summary.notices, notice))
 
 
 def fingerprint_of(workspace: Workspace) -> str:

@@ -329,7 +329,7 @@ def test_a_reply_without_a_list_is_told_where_others_hold_one(
         assert [notice.code for notice in summary.notices] == ["lists-missing"]
         backend.say = lambda _: '["wear"]'
         again = discover(workspace, replace=True)  # only the one that held none
-        assert (again.done["asked now"], again.notices) == (1, ())
+        assert (again.done["asked now"], [n.code for n in again.notices]) == (1, ["attributes-replaced"])
         assert [a.name for a in workspace.attributes()] == ["rim", "wear"]
 
 
@@ -500,3 +500,14 @@ def test_a_file_that_is_added_to_nothing_is_the_list(root: Path) -> None:
     with opened(root) as workspace:
         discover(workspace, add=root / "more.txt")
         assert [a.name for a in workspace.attributes()] == ["motif"]
+
+
+def test_a_list_that_is_replaced_is_kept_beside_the_new_one(root: Path, tmp_path: Path) -> None:
+    mine = "attribute,question,note\nrim,How is the rim?,mine\n"
+    (root / "attributes.csv").write_text(mine)
+    (tmp_path / "new.txt").write_text("metal: Which metal?\n")
+    with opened(root) as workspace:
+        summary = discover(workspace, from_file=tmp_path / "new.txt", replace=True)
+        assert [a.name for a in workspace.attributes()] == ["metal"]
+    assert (root / "attributes.old.csv").read_text() == mine
+    assert "attributes-replaced" in [n.code for n in summary.notices]
