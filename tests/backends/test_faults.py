@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import ollama  # noqa: F401 (here, so that their import does not count against the short timeouts)
+import openai  # noqa: F401
 import pytest
 
 from fgvr_kit.asking import run
