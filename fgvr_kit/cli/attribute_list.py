@@ -17,7 +17,7 @@ from fgvr_kit.errors import UsageError
 if TYPE_CHECKING:
     from fgvr_kit.cli.output import Output
     from fgvr_kit.pipeline.quality import Measured, Quality
-    from fgvr_kit.pipeline.quality.kept import Change
+    from fgvr_kit.pipeline.quality.kept import Change, Edit
     from fgvr_kit.workspace import Workspace
 
 PAGE = "reports/attributes.html"
@@ -172,6 +172,11 @@ def merge(
             )
         if as_ or question:
             out.say("a new name or question is asked anew in every image")
+        if n := kept.corrections_left(opened_, changes):
+            out.say(
+                f"{n:,} {'correction' if n == 1 else 'corrections'} by people stay with the old names: they are not"
+                " lost, and not taken for answers to the merged attribute"
+            )
         _tell_changes(out, opened_, changes, stale, dry_run)
 
 
@@ -271,7 +276,7 @@ def _is_agreed(out: Output, n: int, yes: bool) -> bool:
 def _tell_changes(
     out: Output, workspace: Workspace, changes: Sequence[Change], stale: list[str], dry_run: bool
 ) -> None:
-    stale = stale if changes else []
+    stale = stale if any(change.asks_otherwise for change in changes) else []
     out.data |= {"changes": [asdict(change) for change in changes], "stale": stale, "dry_run": dry_run}
     if not changes:
         out.say("nothing to change: attributes.csv says so already")
@@ -284,11 +289,23 @@ def _tell_changes(
         ("attribute", "before", "now"),
         rows,
     )
-    out.say("rows and stored replies stay; fgvr-kit attributes keep NAME and merge undo it")
+    for change in changes:
+        for edit in change.edits:
+            out.say(_told(change, edit))
+    if any(change.before != change.after for change in changes):
+        out.say("rows and stored replies stay; fgvr-kit attributes keep NAME brings one back")
     if stale:
         out.say(f"{'would become' if dry_run else 'now'} stale: {', '.join(stale)}")
         out.say(_price_of_it(workspace))
         out.next.append(_with_workspace("fgvr-kit attributes extract"))
+
+
+def _told(change: Change, edit: Edit) -> str:
+    said = f"{change.attribute}: {edit.column} is {edit.after!r}, was {edit.before!r}"
+    if edit.column == "superclass" and not edit.after:
+        said += ": the merged ones were not all of it, so that every class is asked"
+    is_kept = not change.new and edit.column != "note" and edit.before
+    return said + (" (kept in column note)" if is_kept else "")
 
 
 def _price_of_it(workspace: Workspace) -> str:

@@ -25,6 +25,7 @@ from fgvr_kit.cli.options import (
 )
 from fgvr_kit.cli.output import Output
 from fgvr_kit.cli.ready import make_ready
+from fgvr_kit.errors import UsageError
 
 if TYPE_CHECKING:
     from fgvr_kit.workspace import Workspace
@@ -64,9 +65,11 @@ def command(
     choices = {"describe.backend": backend, "describe.by": with_}
     if plan and not calibrate:
         with opened("describe", choices, keep=False) as (out, opened_):
+            _refuse_asking(opened_, calibrate=False, batch=batch)
             _plan(out, opened_, retry_failed, calibrate=False, batch=batch)
         return
     with working("describe", choices, keep=not (plan or calibrate)) as (out, opened_):
+        _refuse_asking(opened_, calibrate=calibrate, batch=batch)
         if plan or calibrate:
             _plan(out, opened_, retry_failed, calibrate=True, batch=batch)
             return
@@ -85,7 +88,19 @@ def run(
     out.summary(describe(workspace, retry_failed=retry_failed, batch=batch, progress=out.progress))
 
 
+def _refuse_asking(workspace: Workspace, *, calibrate: bool, batch: bool) -> None:
+    """Raise UsageError "template-asks-nobody" for a flag about calls that a template does not make."""
+    flag = "--calibrate" if calibrate else "--batch" if batch else None
+    if flag and workspace.settings.describe.by == "template":
+        raise UsageError(
+            f"{flag} is about calls, and a template makes none", code="template-asks-nobody", where=flag,
+            why='[describe] by is "template"', hint=f"leave out {flag}; or --with model",
+        )  # fmt: skip
+
+
 def _plan(out: Output, workspace: Workspace, retry_failed: bool, *, calibrate: bool, batch: bool) -> None:
     from fgvr_kit.cli.plans import plan_describe
 
+    if workspace.settings.describe.by == "template":
+        out.data["plan"] = []  # nobody is asked
     plan_describe(out, workspace, retry_failed=retry_failed, calibrate=calibrate, batch=batch)

@@ -71,7 +71,11 @@ def command(
         from fgvr_kit.cli.plans import plan_discover
 
         with opened("discover", choices, keep=False) as (out, opened_):
-            plan_discover(out, opened_)
+            if _is_asked(opened_, from_, add, replace):
+                plan_discover(out, opened_)
+            else:
+                out.data["plan"] = []
+                out.say(f"discover: nothing would be asked: {_why_nobody(from_ or add)}")
         return
     with working("discover", choices) as (out, opened_):
         run(out, opened_, from_=from_, add=add, replace=replace, pull=pull)
@@ -86,15 +90,23 @@ def run(
     """The step and its table. Raises UsageError for --add beside --from or --replace ("add-or-replace")."""
     from fgvr_kit.pipeline.discover import discover
 
+    if _is_asked(workspace, from_, add, replace):
+        make_ready(out, workspace, "discover", pull=pull)
+    out.summary(discover(workspace, from_file=from_, add=add, replace=replace, progress=out.progress))
+
+
+def _is_asked(workspace: Workspace, from_: Path | None, add: Path | None, replace: bool) -> bool:
+    """Whether a model would be asked. Raises UsageError "add-or-replace"."""
     if add and (from_ or replace):
         raise UsageError(
             "--add keeps the list that is there, --from and --replace write it anew",
             code="add-or-replace",
             hint="give one of them",
         )
-    is_asked = (
-        from_ is None and add is None and (replace or not (workspace.root / "attributes.csv").is_file())
-    )
-    if is_asked:
-        make_ready(out, workspace, "discover", pull=pull)
-    out.summary(discover(workspace, from_file=from_, add=add, replace=replace, progress=out.progress))
+    return from_ is None and add is None and (replace or not (workspace.root / "attributes.csv").is_file())
+
+
+def _why_nobody(file: Path | None) -> str:
+    if file is not None:
+        return f"the attributes come from {file}"
+    return "attributes.csv is there and is kept; --replace asks for another list"

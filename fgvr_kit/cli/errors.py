@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,7 @@ def command(
             metavar="STEP",
             show_default=False,
             autocompletion=complete.purposes,
-            help="Only those of extract, describe or discover.",
+            help="Only those of extract, describe, discover, or another step of the table.",
         ),
     ] = None,
     attribute: Annotated[
@@ -43,7 +44,8 @@ def command(
     all_: Annotated[
         bool,
         typer.Option(
-            "--all", help="Also those of other backends, of earlier prompts, and of pictures that are gone."
+            "--all",
+            help="Also those of other backends, earlier prompts, attributes not asked any more, pictures gone.",
         ),
     ] = False,
     workspace: WorkspaceOption = None,
@@ -61,7 +63,8 @@ def command(
 
     note_command(workspace, json, verbose, set_)
     with opened("errors") as (out, opened_):
-        _refuse_unknown(purpose, tuple(COMMANDS))
+        if purpose not in (None, *COMMANDS):
+            _refuse_unknown(purpose, dict.fromkeys([*COMMANDS, *(row.purpose for row in failed(opened_))]))
         found = failed(opened_, purpose, attribute)
         shown = [row for row in found if all_ or row.is_current]
         grouped = groups(opened_, shown)
@@ -73,17 +76,18 @@ def command(
         _tell(out, shown, grouped)
         if hidden := len(found) - len(shown):
             out.say(
-                f"{hidden:,} more are of other backends, earlier prompts or pictures that are gone: --all"
+                f"{hidden:,} more are of other backends, earlier prompts, attributes that are not asked any more, or"
+                " pictures that are gone: --all"
             )
         commands = dict.fromkeys(group.command for group in grouped if group.command)
         place = f" -w {shlex.quote(str(ROOT.workspace))}" if ROOT.workspace else ""
         out.next += [command + place for command in commands]
 
 
-def _refuse_unknown(purpose: str | None, known: tuple[str, ...]) -> None:
+def _refuse_unknown(purpose: str | None, known: Collection[str]) -> None:
     from fgvr_kit.errors import UsageError
 
-    if purpose is not None and purpose not in known:
+    if purpose not in known:
         raise UsageError(
             f"no step is called {purpose!r}",
             code="unknown-purpose",

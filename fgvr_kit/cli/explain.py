@@ -59,9 +59,18 @@ def command(
         out.data |= asdict(found)
         _tell(out, found, is_whole=bool(attribute) or ROOT.verbose > 0)
         if attribute is None and not ROOT.verbose and found.replies:
-            out.next.append(
-                f"fgvr-kit explain {shlex.quote(image)} --attribute NAME   (what was sent, what was said)"
-            )
+            out.say("what was sent and what was said: -v, or --attribute NAME for one of them")
+            out.next.append(_closer(found))
+
+
+def _closer(found: Explained) -> str:
+    """The command that shows all of one attribute: of one that lacks its answer where there is such."""
+    asked = {reply.attribute for reply in found.replies}
+    missing = [one.what for one in found.missing if one.what in asked]
+    names = [*missing, *(one.attribute for one in found.answers)]
+    # The whole path: what was typed may be an end of it that fits another picture tomorrow.
+    words = ["fgvr-kit", "explain", found.image.path, *(("--attribute", names[0]) if names else ("-v",))]
+    return shlex.join([*words, *(("-w", str(ROOT.workspace)) if ROOT.workspace else ())])
 
 
 def _tell(out: Output, found: Explained, *, is_whole: bool) -> None:

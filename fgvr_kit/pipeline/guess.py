@@ -119,7 +119,9 @@ def guess_from_pictures(
     if (row := asked.row(request)) is None:
         raise next(iter(asked.errors.values()))
     superclass, unit = (read(row["text"]) if row["outcome"] in USABLE else None) or ("", "")
-    if not superclass or finder(workspace.classes().values()).find(superclass):
+    if not superclass or finder(
+        workspace.classes().values(), language=workspace.prompts.words["language"]
+    ).find(superclass):
         return None
     why = f"{backend.spec} looked at {len(images)} training pictures"
     return Guess(superclass, unit, template_for(superclass), why)

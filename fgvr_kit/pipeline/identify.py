@@ -118,7 +118,7 @@ def ballots(images: Sequence[Image], n_pictures: int, *, seed: int) -> list[list
 
 def counted(workspace: Workspace, asked: Asked, requests: Sequence[Request]) -> Votes:
     """The votes in stored replies. A reply that names a class is void: no class is what all of them are."""
-    votes, names = Votes(), finder(workspace.classes().values())
+    votes, names = Votes(), finder(workspace.classes().values(), language=workspace.prompts.words["language"])
     for _, row in asked.rows(requests):
         found, why = _said(row, why_none([asked]))
         if found and found[0] and names.find(found[0]):

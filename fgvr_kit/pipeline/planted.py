@@ -27,12 +27,12 @@ class Planted:
 
 
 def planted_names(workspace: Workspace, prompts: Iterable[str] | None = None) -> list[Planted]:
-    """Names, synonyms and plurals of classes in prompt files, attribute questions and words of [domain].
+    """Names, synonyms and plurals of classes in prompt files, attribute questions, options and words of [domain].
 
     prompts: only these and what they include, such as the two that a step sends; default: all of them. What a
-    variable brings (the options of a question) is no plant. Raises what a broken prompt or classes.csv raises.
+    variable brings into a prompt is no plant there. Raises what a broken prompt or classes.csv raises.
     """
-    names = finder(workspace.classes().values())
+    names = finder(workspace.classes().values(), language=workspace.prompts.words["language"])
     found: dict[tuple[str, int | None, str], Planted] = {}
     for name in workspace.prompts.names() if prompts is None else prompts:
         for plant in in_template(workspace.prompts.get(name), names):
@@ -57,6 +57,9 @@ def _in_questions(workspace: Workspace, names: NameFinder) -> Iterator[Planted]:
         for text in (attribute.name.replace("_", " "), attribute.question):
             if name := names.find(text):
                 yield Planted("attributes.csv", None, name, text)
+        for option in attribute.options:
+            if name := names.find_in_value(option):
+                yield Planted("attributes.csv", None, name, f"option {option!r} of {attribute.name}")
 
 
 def _in_words(workspace: Workspace, names: NameFinder) -> Iterator[Planted]:

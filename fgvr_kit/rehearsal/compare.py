@@ -6,7 +6,7 @@ are rows like all others: what extract has asked already is not asked again, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from fgvr_kit.asking.replies import Row
 from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.errors import BackendError, DatasetError
 from fgvr_kit.pipeline.extract import backends_of
+from fgvr_kit.pipeline.planted import planted_names
 from fgvr_kit.pipeline.spending import limits_of
 from fgvr_kit.pipeline.unanswered import notices_of
 from fgvr_kit.progress import SILENT, Progress
@@ -105,7 +106,7 @@ def compare(
     return Compared(
         contest.kind, backend.spec, len(both), len({image.class_name for image in both}), contest.attributes, a, b,
         measures, decide(measures, a.name, b.name, len(both)), _notes(backend, asked, rows, both),
-        tuple(notice for one in asked for notice in notices_of(one, False)),
+        (*(notice for one in asked for notice in notices_of(one, False)), *_planted(workspace, contest, first, second)),
     )  # fmt: skip
 
 
@@ -161,6 +162,21 @@ def _notes(
         why = "a recording says the same whatever it is asked" if backend.per_subject else "word for word"
         notes[f"both prompts got the same replies: {why}"] = None
     return tuple(notes)
+
+
+def _planted(workspace: Workspace, contest: Contest, *prompts: str) -> Iterator[Notice]:
+    """As extract warns: a prompt that names a class gets the name back, and so tells the classes apart best."""
+    found = planted_names(workspace, prompts)
+    if not contest.attributes:  # their questions are not sent
+        found = [plant for plant in found if plant.where != "attributes.csv"]
+    if found:
+        yield Notice(
+            f"{len(found)} {'place' if len(found) == 1 else 'places'} in these prompts and their words name a class",
+            code="prompt-names-class",
+            where=found[0].where,
+            why=f"{found[0].found!r} tells the model what it is to find out: the measures are not to be trusted",
+            hint="say what is seen instead of what it is called; fgvr-kit prompts lint finds names",
+        )
 
 
 def _unpaired(backend: Backend, asked: Sequence[Asked]) -> BackendError:

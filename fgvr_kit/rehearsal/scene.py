@@ -124,7 +124,7 @@ class Scene:
 
     def seeds(self) -> list[str]:
         """Those that are shown: none that names a class."""
-        names = finder(self.workspace.classes().values())
+        names = finder(self.workspace.classes().values(), language=self.workspace.prompts.words["language"])
         written = (" ".join(seed.split()) for seed in self.workspace.settings.discover.seeds)
         return [seed for seed in written if seed and not names.find(seed)]
 

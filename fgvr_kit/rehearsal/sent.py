@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,19 @@ class Wording:
     last: str
     backends: tuple[str, ...]
     is_current: bool
+
+
+class Sent(list[Wording]):
+    """The wordings of one prompt, the newest first, and which of them was sent last by a day."""
+
+    def __init__(self, workspace: Workspace, name: str, found: Iterable[Wording]) -> None:
+        super().__init__(found)
+        self._store, self._name = workspace.store, name
+
+    def by(self, when: str) -> Wording | None:
+        """when: as in Store.wording_sent_by; a wording may come back after another one."""
+        template_hash = self._store.wording_sent_by(self._name, when)
+        return next((wording for wording in self if wording.template_hash == template_hash), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +76,10 @@ def against_shipped(workspace: Workspace, name: str) -> Comparison:
     return compare_texts(_text(beneath), _text(path), old, new)
 
 
-def wordings(workspace: Workspace, name: str) -> list[Wording]:
+def wordings(workspace: Workspace, name: str) -> Sent:
     """What was sent under a prompt's name, the newest wording first."""
     current = workspace.prompts.get(name).hash
-    return [
+    found = (
         Wording(
             row["template_hash"],
             row["n"],
@@ -75,10 +89,11 @@ def wordings(workspace: Workspace, name: str) -> list[Wording]:
             row["template_hash"] == current,
         )
         for row in workspace.store.sent_wordings(name)
-    ]
+    )
+    return Sent(workspace, name, found)
 
 
-def choose(name: str, found: list[Wording], when: str) -> Wording:
+def choose(name: str, found: Sent, when: str) -> Wording:
     """The wording that "last" (the newest other than the one in force), a day, or the start of a hash names.
 
     A day, "2026-10-03", names what was sent last by the end of it. Raises UsageError "prompt-never-sent" and
@@ -95,7 +110,7 @@ def choose(name: str, found: list[Wording], when: str) -> Wording:
     if chosen := next((w for w in found if len(when) >= 4 and w.template_hash.startswith(when)), None):
         return chosen
     is_day = when[:4].isdigit() and "-" in when
-    if is_day and (chosen := next((w for w in found if w.first[: len(when)] <= when), None)):
+    if is_day and (chosen := found.by(when)):
         return chosen
     known = ", ".join(f"{w.template_hash[:8]} ({w.first[:10]})" for w in found)
     raise UsageError(

@@ -11,13 +11,14 @@ import json
 import logging
 import secrets
 import socket
+import sys
 from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from fgvr_kit import shipped
 from fgvr_kit.errors import FgvrError, ImageError, WorkspaceError
@@ -87,6 +88,13 @@ class _Http(ThreadingHTTPServer):
         self._open.discard(request)
         super().shutdown_request(request)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser may go away at any time, also while it is told of an error: nothing of ours has failed."""
+        if isinstance(sys.exc_info()[1], ConnectionError):
+            log.debug("the browser went away")
+        else:
+            super().handle_error(request, client_address)
+
     def hang_up(self) -> None:
         """Hear no more requests; replies still go out."""
         for connection in list(self._open):
@@ -150,6 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         within: Any = body.get("within")
         if not (
             isinstance(image, int) and _is_values(changes) and changes and _is_values(was)
+            and changes.keys() <= was.keys()  # else what another tab has written would be overwritten unseen
             and (within is None or isinstance(within, str))
         ):  # fmt: skip
             raise _Refused(HTTPStatus.BAD_REQUEST, "not a correction")
@@ -177,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, answer: Any) -> None:
         try:
             self._refuse_strangers()
-            parts = urlsplit(self.path)
+            parts = self._parts()
             token, _, rest = parts.path.removeprefix("/").partition("/")
             if not secrets.compare_digest(token.encode(), self._ours.token.encode()):
                 raise _Refused(HTTPStatus.FORBIDDEN, "this address lacks the word that fgvr-kit printed")
@@ -200,10 +209,20 @@ class _Handler(BaseHTTPRequestHandler):
                 {"error": "this failed; the terminal tells why"}, HTTPStatus.INTERNAL_SERVER_ERROR
             )
 
+    def _parts(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError as error:  # "//["
+            raise _Refused(HTTPStatus.BAD_REQUEST, "not an address") from error
+
     def _refuse_strangers(self) -> None:
         """A page of another site must not speak through the browser, whatever name it gives this machine."""
         host = self.headers.get("Host", "")
-        if urlsplit(f"//{host}").hostname not in _OURS:
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError as error:  # "[": an address that does not end
+            raise _Refused(HTTPStatus.BAD_REQUEST, "not a host") from error
+        if name not in _OURS:
             raise _Refused(HTTPStatus.FORBIDDEN, "another host is asked for")
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise _Refused(HTTPStatus.FORBIDDEN, "another site asks")

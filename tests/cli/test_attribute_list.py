@@ -120,3 +120,27 @@ def test_names_are_completed(shell: Shell, answered: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("verb", ["report", "keep", "drop", "merge"])
 def test_every_command_has_an_example(shell: Shell, verb: str) -> None:
     assert f"Example: fgvr-kit attributes {verb}" in shell("attributes", verb, "--help").out
+
+
+def test_a_note_is_told_and_makes_nothing_stale(shell: Shell, answered: Path) -> None:
+    from fgvr_kit.pipeline.extract import fingerprint_of
+    from fgvr_kit.types import Summary
+
+    with Workspace(shell.cwd) as workspace:
+        workspace.store.finish("extract", fingerprint_of(workspace), Summary("extract", {}))
+    data = check(shell, ["attributes", "keep"], "hue", "--note", "from above")["data"]
+    assert data["changes"][0]["edits"] == [{"column": "note", "before": "", "after": "from above"}]
+    assert data["stale"] == []
+    told = shell("attributes", "keep", "hue", "--note", "from below")
+    assert "'from below', was 'from above'" in told.err
+    assert "nothing to change" not in told.err
+
+
+def test_a_merge_tells_what_it_overwrites_and_whose_corrections_stay(shell: Shell, answered: Path) -> None:
+    answered.write_text("attribute,question,superclass\nhue,Which?,cat\nlegs,How many?,dog\n")
+    with Workspace(shell.cwd) as workspace:
+        workspace.store.put_correction(workspace.store.images()[0].sha256, "legs", "six", "anna")
+    told = shell("attributes", "merge", "hue", "legs", "--question", "What of it?", "--dry-run").err
+    assert "superclass is '', was 'cat'" in told
+    assert "question is 'What of it?', was 'Which?' (kept in column note)" in told
+    assert "1 correction by people" in told

@@ -26,3 +26,19 @@ def test_adding_and_replacing_at_once_is_refused(shell: Shell, pests: Path) -> N
     (shell.cwd / "mine.txt").write_text("rim\n")
     result = shell("attributes", "discover", "--add", "mine.txt", "--replace", "--json")
     assert (result.code, result.json["error"]["code"]) == (2, "add-or-replace")
+
+
+def test_the_plan_asks_nobody_where_the_command_would_ask_nobody(shell: Shell, pests: Path) -> None:
+    shell("init", pests)
+    (shell.cwd / "mine.txt").write_text("rim\n")
+    model = ("--set", 'discover.backend="openai:gpt-4o"')
+    discover = ("attributes", "discover", "--plan", "--json")
+    brought = shell(*discover, "--from", "mine.txt")  # without any backend
+    assert (brought.code, brought.json["data"]["plan"]) == (0, [])
+    assert len(shell(*discover, *model).json["data"]["plan"]) == 1
+    (shell.cwd / "attributes.csv").write_text("attribute,question\nrim,Which?\n")
+    assert shell(*discover, *model).json["data"]["plan"] == []
+    assert "nothing would be asked" in shell("attributes", "discover", "--plan", *model).err
+    assert len(shell(*discover, *model, "--replace").json["data"]["plan"]) == 1
+    refused = shell(*discover, "--add", "mine.txt", "--replace")
+    assert (refused.code, refused.json["error"]["code"]) == (2, "add-or-replace")

@@ -72,3 +72,13 @@ def test_nothing_failed_is_said(shell: Shell) -> None:
     assert told.code == 0
     assert "every reply holds an answer" in told.err
     assert told.out == ""
+
+
+def test_every_step_of_the_table_can_be_asked_for(coins: Shell) -> None:
+    assert coins("errors", "--purpose", "guess", "--json").json["error"]["code"] == "unknown-purpose"
+    failure = {"key": "1", "purpose": "guess", "subject": None, "attribute": None, "backend": REPLAY,
+               "code": "rate", "message": "too many", "why": None, "hint": "wait"}  # fmt: skip
+    with opened(coins.cwd) as workspace:
+        workspace.store.put_failures([failure])
+    data = check(coins, ["errors"], "--purpose", "guess")["data"]
+    assert [row["purpose"] for row in data["errors"]] == ["guess"]

@@ -68,3 +68,15 @@ def test_paths_are_offered_at_tab(coins: Shell) -> None:
     assert offered(f"explain {first[:-1]}", coins.cwd) == [first]
     assert offered("explain nothing/such", coins.cwd) == []
     assert offered("explain 1 --attribute rim", coins.cwd) == ["rim_edge"]
+
+
+def test_the_next_command_can_be_run(coins: Shell) -> None:
+    import shlex
+
+    place = ("-w", str(coins.cwd))
+    (command,) = coins("explain", Path(path(coins)).name, *place, "--json").json["next"]
+    assert command.endswith(shlex.join(place))
+    told = coins(*shlex.split(command)[1:], "--json")
+    assert told.code == 0, told.err
+    assert len(told.json["data"]["replies"]) == 1
+    assert "-w" not in coins("explain", path(coins), "--json").json["next"][0]

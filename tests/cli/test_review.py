@@ -64,7 +64,9 @@ def reviewing(root: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], d
 def post(url: str, image: int, changes: dict[str, str | None]) -> int:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
-    body = json.dumps({"image": image, "changes": changes, "was": {}})
+    connection.request("GET", f"{parts.path}image/{image}")
+    seen = {a["name"]: a["value"] for a in json.loads(connection.getresponse().read())["answers"]}
+    body = json.dumps({"image": image, "changes": changes, "was": {name: seen.get(name) for name in changes}})
     headers = {"Origin": f"http://{parts.netloc}", "Content-Type": "application/json"}
     connection.request("POST", f"{parts.path}answers", body, headers)
     return connection.getresponse().status

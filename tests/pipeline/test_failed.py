@@ -111,3 +111,28 @@ def test_what_would_not_be_asked_now_is_not_current(root: Path) -> None:
         gone = workspace.store.images()[0]
         workspace.store.put_images([i for i in workspace.store.scanned() if i.path != gone.path], [])
         assert [row.is_current for row in failed(workspace) if row.image is None] == [False] * 3
+
+
+def test_what_is_dropped_or_struck_out_or_of_another_superclass_is_not_asked_any_more(root: Path) -> None:
+    (root / "attributes.csv").write_text(
+        "attribute,question,status,superclass\ncolour,What of the colour?,dropped,\n"
+        "rim,What of the rim?,,medal\n"
+    )
+    with opened(root, BACKEND) as workspace:
+        rows = failed(workspace)
+        assert len(rows) == 18
+        assert not any(row.is_current for row in rows)
+        assert {group.command for group in groups(workspace, rows)} == {""}
+
+
+@pytest.mark.parametrize("purpose", ["discover", "merge"])
+def test_a_list_that_is_there_must_be_replaced_to_be_asked_for_again(root: Path, purpose: str) -> None:
+    failure = {"key": "1", "purpose": purpose, "subject": None, "attribute": None, "backend": "openai:m",
+               "code": "rate", "message": "too many", "why": None, "hint": "wait"}  # fmt: skip
+    for has_list, command in ((True, " --replace"), (False, "")):
+        if not has_list:
+            (root / "attributes.csv").unlink()
+        with opened(root, 'discover.backend="openai:m"') as workspace:
+            workspace.store.put_failures([failure])
+            (group,) = groups(workspace, failed(workspace, purpose))
+        assert group.command == f"fgvr-kit attributes discover{command}"

@@ -62,6 +62,26 @@ def test_synonyms_questions_and_words_of_the_domain_are_looked_through(root: Pat
     ]
 
 
+def test_an_option_that_names_a_class_is_found_with_its_attribute(root: Path) -> None:
+    (root / "attributes.csv").write_text(
+        "attribute,question,options\nlooks,What does it look like?,a wasp; round\ncolour,Which?,red; blue\n"
+    )
+    with Workspace(root) as workspace:
+        plants = planted_names(workspace)
+        assert [(p.where, p.found, p.text) for p in plants] == [
+            ("attributes.csv", "wasp", "option 'a wasp' of looks")
+        ]
+        assert [fault.kind for fault in lint(workspace)] == ["planted-name"]
+
+
+def test_a_colour_that_is_a_class_too_is_no_plant(tmp_path: Path) -> None:
+    init(class_folders(tmp_path / "fruit", {"orange": 4, "plum": 4}), tmp_path, ["domain.superclass=fruit"])
+    (tmp_path / "attributes.csv").write_text(
+        "attribute,question,options\ncolour,Which?,orange; plum; two oranges\n"
+    )
+    assert found(tmp_path) == [("attributes.csv", None, "oranges")]
+
+
 def test_a_name_in_a_part_is_found_where_it_stands_and_once(root: Path) -> None:
     (root / "prompts" / "parts").mkdir(parents=True)
     (root / "prompts" / "parts" / "light.md").write_text("\n\nNo wasp.")

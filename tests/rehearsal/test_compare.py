@@ -232,3 +232,25 @@ def test_closed_questions_need_lists_of_values(root: Path, monkeypatch: pytest.M
     (root / "attributes.csv").write_text("attribute,question,options\nkind,Which?,ant; bee; moth; wasp\n")
     found = compared(root, monkeypatch, Knowing(root), "extract/closed", draft(root, "extract/closed"))
     assert found.decision.startswith(found.b.name)
+
+
+def test_a_prompt_that_names_a_class_is_warned_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "extract/question"
+    found = compared(root, monkeypatch, Knowing(root), name, draft(root, name, f"{GOOD} A wasp is striped."))
+    (notice,) = found.notices
+    assert notice.code == "prompt-names-class"
+    assert "wasp" in (notice.why or "")
+    assert compared(root, monkeypatch, Knowing(root), name, draft(root, name)).notices == ()
+
+
+def test_questions_that_name_a_class_count_only_where_they_are_sent(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "attributes.csv").write_text(
+        "attribute,question\nhue,Is it as black as an ant?\nlegs,How many?\n"
+    )
+    codes = {}
+    for name in ("extract/question", "extract/general"):
+        found = compared(root, monkeypatch, Knowing(root), name, draft(root, name))
+        codes[name] = [notice.code for notice in found.notices]
+    assert codes == {"extract/question": ["prompt-names-class"], "extract/general": []}

@@ -6,7 +6,7 @@ import pytest
 
 from fgvr_kit.errors import PromptError, UsageError
 from fgvr_kit.pipeline.extract import extract
-from fgvr_kit.rehearsal.sent import Wording, against_sent, against_shipped, choose, wordings
+from fgvr_kit.rehearsal.sent import against_sent, against_shipped, choose, wordings
 from fgvr_kit.workspace import Workspace
 from tests.ejected import ejected
 from tests.pipeline.coins import opened, set_attributes
@@ -59,7 +59,7 @@ def test_what_was_sent_stands_by_wording_and_is_compared_for_the_same_image_and_
     with opened(root) as workspace:
         (before,) = wordings(workspace, NAME)
         assert (before.n, before.is_current) == (6 * 13, False)
-        compared = against_sent(workspace, NAME, choose(NAME, [before], "last"))
+        compared = against_sent(workspace, NAME, choose(NAME, wordings(workspace, NAME), "last"))
     assert [line for line in compared.lines if line[0] in "+-"][2:] == ["+Be brief."]
     ask(root)
     with opened(root) as workspace:
@@ -86,39 +86,62 @@ def test_an_attribute_that_is_gone_is_told(root: Path) -> None:
     assert caught.value.code == "unknown-attribute"
 
 
-def wording(template_hash: str, first: str, last: str, *, now: bool = False) -> Wording:
-    return Wording(template_hash, 1, first, last, ("replay:x",), now)
+FIRST, SECOND, THIRD = "Be brief.", "Be exact.", "Be both."
+DAYS = (
+    ("2026-09-30", FIRST), ("2026-10-02", SECOND), ("2026-10-03", FIRST), ("2026-11-05", THIRD),
+)  # fmt: skip
 
 
-FOUND = [
-    wording("cccc3333", "2026-10-03T08:00:00", "2026-10-04T08:00:00", now=True),
-    wording("bbbb2222", "2026-10-02T08:00:00", "2026-10-02T09:00:00"),
-    wording("aaaa1111", "2026-09-30T08:00:00", "2026-10-01T09:00:00"),
-]
+@pytest.fixture
+def hashes(root: Path) -> dict[str, str]:
+    """Sentence -> hash of the wording with it. Each was sent at eight on its days, the first on two."""
+    found = {}
+    plain = ejected(root, NAME).read_text().rstrip()
+    for number, (day, sentence) in enumerate(DAYS):
+        (root / "prompts" / f"{NAME}.md").write_text(f"{plain}\n{sentence}\n")
+        set_attributes(root, *(["rim_edge"] if number < 2 else ["rim_edge", "motif"]))
+        with opened(root) as workspace:
+            extract(workspace)
+            found[sentence] = workspace.prompts.get(NAME).hash
+            db = workspace.store.db
+            with workspace.store.transaction():
+                db.execute(
+                    "update replies set created = ? where created > '2026-11-06'", [f"{day}T08:00:00+00:00"]
+                )
+    return found
 
 
 @pytest.mark.parametrize(
-    ("when", "chosen"),
+    ("when", "sentence"),
     [
-        ("last", "bbbb2222"), ("2026-10-02", "bbbb2222"), ("2026-10-01", "aaaa1111"), ("2026-10", "cccc3333"),
-        ("2026-10-09", "cccc3333"), ("aaaa", "aaaa1111"), ("2026-10-02T07", "aaaa1111"),
+        ("last", FIRST), ("2026-09-30", FIRST), ("2026-10-01", FIRST), ("2026-10-02", SECOND),
+        ("2026-10-02T07", FIRST), ("2026-10-03", FIRST), ("2026-10", FIRST), ("2026-12-09", THIRD),
     ],
 )  # fmt: skip
-def test_a_wording_is_chosen_by_day_or_hash(when: str, chosen: str) -> None:
-    assert choose(NAME, FOUND, when).template_hash == chosen
-
-
-@pytest.mark.parametrize(
-    ("found", "when", "code"),
-    [
-        ([], "last", "prompt-never-sent"),
-        (FOUND, "2026-09-01", "prompt-run"),
-        (FOUND, "yesterday", "prompt-run"),
-    ],
-)
-def test_a_run_that_is_none_is_refused_with_those_there_are(
-    found: list[Wording], when: str, code: str
+def test_a_day_names_what_was_sent_last_by_its_end(
+    root: Path, hashes: dict[str, str], when: str, sentence: str
 ) -> None:
-    with pytest.raises(UsageError) as caught:
-        choose(NAME, found, when)
-    assert caught.value.code == code
+    with opened(root) as workspace:
+        assert choose(NAME, wordings(workspace, NAME), when).template_hash == hashes[sentence]
+
+
+def test_the_start_of_a_hash_names_a_wording(root: Path, hashes: dict[str, str]) -> None:
+    with opened(root) as workspace:
+        for template_hash in hashes.values():
+            assert choose(NAME, wordings(workspace, NAME), template_hash[:8]).template_hash == template_hash
+
+
+@pytest.mark.parametrize("when", ["2026-09-01", "yesterday"])
+def test_a_run_that_is_none_is_refused_with_those_there_are(
+    root: Path, hashes: dict[str, str], when: str
+) -> None:
+    with opened(root) as workspace, pytest.raises(UsageError) as caught:
+        choose(NAME, wordings(workspace, NAME), when)
+    assert caught.value.code == "prompt-run"
+    assert all(template_hash[:8] in caught.value.hint for template_hash in hashes.values())
+
+
+def test_where_nothing_was_sent_there_is_nothing_to_choose(root: Path) -> None:
+    with opened(root) as workspace, pytest.raises(UsageError) as caught:
+        choose(NAME, wordings(workspace, NAME), "last")
+    assert caught.value.code == "prompt-never-sent"

@@ -13,7 +13,7 @@ import pytest
 
 from fgvr_kit.report import review as module
 from fgvr_kit.report.review import Review
-from fgvr_kit.report.review_server import ReviewServer
+from fgvr_kit.report.review_server import ReviewServer, _Handler
 from fgvr_kit.types import Finding
 from fgvr_kit.workspace import busy as lock
 from tests.report.reviewing import answered, review_of
@@ -69,16 +69,20 @@ def site(review: Review) -> Iterator[Site]:
 
 
 def correction(image: int, value: str | None = "smooth", **more: Any) -> dict[str, Any]:
-    return {"image": image, "changes": {"rim_edge": value}, "was": {}, **more}
+    return {"image": image, "changes": {"rim_edge": value}, "was": {"rim_edge": None}, **more}
+
+
+def value_of(site: Site, image: int) -> str | None:
+    return next(a["value"] for a in site.told(f"image/{image}")["answers"] if a["name"] == "rim_edge")
 
 
 def test_a_correction_is_written_and_told(site: Site, review: Review) -> None:
     image = site.told("images")["ids"][0]
-    told = site.told("answers", correction(image))
+    told = site.told("answers", correction(image, was={"rim_edge": value_of(site, image)}))
     assert told["ids"] == [image]
     assert next(a["value"] for a in told["image"]["answers"] if a["name"] == "rim_edge") == "smooth"
     assert list(review.workspace.store.corrections().values()) == ["smooth"]
-    site.told("answers", correction(image, None))
+    site.told("answers", correction(image, None, was={"rim_edge": "smooth"}))
     assert review.workspace.store.corrections() == {}
 
 
@@ -114,6 +118,40 @@ def test_a_name_that_was_bent_to_this_machine_is_refused(site: Site, host: str) 
     """DNS rebinding: the browser believes that evil.example lies at 127.0.0.1."""
     assert site.ask("page", Host=host)[0] == 403
     assert site.ask("answers", correction(1), Host=host, Origin=f"http://{host}")[0] == 403
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "127.0.0.1]:80"])
+def test_a_host_that_is_none_is_told(site: Site, host: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert site.ask("page", Host=host)[0] == 400
+    assert site.ask("", raw="http://[/")[0] == 400
+    assert caplog.records == []
+
+
+def test_a_browser_that_goes_away_while_it_is_told_of_an_error_is_no_failure(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Handler, "_send", gone)
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            site.ask("image/99999")
+    assert site.ask("page")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_fault_of_ours_is_still_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Handler, "_send", broken)
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            site.ask("image/99999")
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_a_forwarded_port_is_this_machine_too(site: Site) -> None:
@@ -162,9 +200,13 @@ def test_images_are_named_by_number_only(site: Site, path: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'{"image": 1}', b'{"image": "1", "changes": {"rim_edge": "x"}, "was": {}}',
-     b'{"image": 1, "changes": {}, "was": {}}', b'{"image": 1, "changes": {"rim_edge": 3}, "was": {}}',
-     b'{"image": 1, "changes": {"rim_edge": "x"}, "was": {}, "within": 3}', b"\xff\xfe", b"[" * 30_000],
+    [b"", b"{", b"[]", b"null", b'{"image": 1}',
+     b'{"image": "1", "changes": {"rim_edge": "x"}, "was": {"rim_edge": null}}',
+     b'{"image": 1, "changes": {}, "was": {}}', b'{"image": 1, "changes": {"rim_edge": 3}, "was": {"rim_edge": null}}',
+     b'{"image": 1, "changes": {"rim_edge": "x"}, "was": {"rim_edge": null}, "within": 3}',
+     b'{"image": 1, "changes": {"rim_edge": "x"}, "was": {}}',  # it would overwrite what it has not seen
+     b'{"image": 1, "changes": {"rim_edge": "x", "motif": "y"}, "was": {"rim_edge": null}}',
+     b"\xff\xfe", b"[" * 30_000],
 )  # fmt: skip
 def test_what_is_no_correction_is_refused(site: Site, review: Review, body: bytes) -> None:
     assert site.ask("answers", body)[0] == 400
@@ -179,19 +221,19 @@ def test_a_body_without_end_is_not_read(site: Site) -> None:
 def test_values_that_cannot_be_are_told(site: Site) -> None:
     status, _, text = site.ask("answers", correction(1, "x" * 500))
     assert (status, json.loads(text)["code"]) == (422, "review-value")
-    assert site.ask("answers", {"image": 1, "changes": {"no such": "x"}, "was": {}})[0] == 422
+    assert site.ask("answers", {"image": 1, "changes": {"no such": "x"}, "was": {"no such": None}})[0] == 422
     assert site.ask("answers", correction(4711))[0] == 404
 
 
 def test_a_half_pair_in_json_does_not_reach_the_store(site: Site, review: Review) -> None:
-    body = b'{"image": 1, "changes": {"rim_edge": "a \\ud83d b"}, "was": {}}'
+    body = b'{"image": 1, "changes": {"rim_edge": "a \\ud83d b"}, "was": {"rim_edge": null}}'
     assert site.ask("answers", body)[0] == 422
     assert review.workspace.store.corrections() == {}
 
 
 def test_two_tabs_do_not_overwrite_each_other(site: Site) -> None:
     image = site.told("images")["ids"][0]
-    seen = next(a["value"] for a in site.told(f"image/{image}")["answers"] if a["name"] == "rim_edge")
+    seen = value_of(site, image)
     site.told("answers", correction(image, "smooth", was={"rim_edge": seen}))
     status, _, text = site.ask("answers", correction(image, "ribbed", was={"rim_edge": seen}))
     told = json.loads(text)
@@ -203,19 +245,27 @@ def test_a_workspace_at_work_is_told_and_reading_goes_on(
     site: Site, review: Review, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.2)
+    seen = {"rim_edge": value_of(site, 1)}
     with lock(review.workspace.root):
-        status, _, text = site.ask("answers", correction(1))
+        status, _, text = site.ask("answers", correction(1, was=seen))
         assert (status, json.loads(text)["code"]) == (423, "workspace-busy")
         assert site.ask("image/1")[0] == 200
-    assert site.ask("answers", correction(1))[0] == 200
+    assert site.ask("answers", correction(1, was=seen))[0] == 200
 
 
 def test_many_tabs_write_at_once(site: Site, review: Review) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
+    def write(job: tuple[int, str]) -> int:
+        """As a person does who is told that somebody was faster: look, and write again."""
+        while True:
+            status = site.ask("answers", correction(*job, was={"rim_edge": value_of(site, job[0])}))[0]
+            if status != 409:
+                return status
+
     jobs = [(image, f"value {n}") for image in review.images for n in range(4)]
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(lambda job: site.ask("answers", correction(*job))[0], jobs))
+        done = list(pool.map(write, jobs))
     assert set(done) == {200}
     assert len(review.workspace.store.corrections()) == len(review.images)
 
@@ -224,7 +274,8 @@ def test_hostile_names_and_answers_are_text(site: Site, review: Review) -> None:
     """Nothing of the dataset stands in the page itself; what comes later is JSON, which no browser takes for a page."""
     store = review.workspace.store
     image = next(iter(review.images.values()))
-    site.told("answers", correction(image.id, HOSTILE.rstrip("\u202e")))
+    seen = {"rim_edge": value_of(site, image.id)}
+    site.told("answers", correction(image.id, HOSTILE.rstrip("\u202e"), was=seen))
     store.put_findings([Finding(HOSTILE, "note", "x", image.path)])
     status, headers, page = site.ask("")
     assert status == 200

@@ -36,15 +36,32 @@ _USUAL_VALUE = "gold-brown with greenish stains"
 _USUAL_GENERAL = "A golden coin with blue-green stains, lying sideways on red wood among a number of others."
 """Of usual length (asking/estimate.py tells how that was counted)."""
 
-_PLACE = r"(?: (?:in|on|from) (?:the|this) (?:image|picture|photo|photograph|angle|view|side))?"
+_OF = r"(?:the|this|these|that|those|its|their|any)(?: [\w-]+){1,4}?"
+_PLACE = r"(?: (?:in|on|from) (?:the|this|that) (?:image|picture|photo|photograph|angle|view|side))?"
 _SEEN = r"(?:visible|seen|shown|clear|discernible|identifiable|determined|known|applicable|available|sure)"
+_HIDDEN = (
+    r"(?:obscured|occluded|hidden|covered|blurred|blurry|cropped|cut off|out of (?:focus|frame|view|shot))"
+)
+_TELL = r"(?:tell|say|determine|identify|discern|judge|make out)"
+_STATED = (
+    rf"(?:(?:it|they|that|this|i|{_OF}) )?(?:is |are |was |were |can |could )?(?:"
+    rf"(?:not|cannot|can['’]t|couldn['’]t|isn['’]t|aren['’]t)(?: be)?(?: clearly| fully| really| reliably)? {_SEEN}"
+    rf"|(?:(?:not|cannot|can['’]t|unable to|impossible to|hard to|difficult to|not able to|not possible to)"
+    rf" {_TELL})(?: {_OF})?"
+    rf"|unclear|unknown|invisible|unseen|{_HIDDEN}(?: (?:by|in|behind|under) [\w -]+)?|no answer|n\s*[./]?\s*a|[-–—?.]+"
+    rf"){_PLACE}"
+)
+_REASON = (
+    rf"(?:(?:it|they|{_OF}) (?:is|are) )?(?:too [\w -]+"
+    rf"|(?:partly |mostly |completely )?{_HIDDEN}(?: (?:by|in) [\w -]+)?"
+    r"|(?:because|due to|since|as) [\w '’-]+)"
+)
+_BECAUSE = rf"(?:{_REASON}|{_STATED})"
 _UNSEEN = re.compile(
-    rf"(?:(?:it|they|that|this) )?(?:is |are |can )?(?:"
-    rf"(?:not|cannot|can['’]t|isn['’]t|aren['’]t)(?: be)?(?: clearly| fully| really| reliably)? {_SEEN}"
-    r"|unclear|unknown|invisible|unseen|hidden|no answer|n\s*/\s*a|[-–—?.]+"
-    rf"){_PLACE}",
+    rf"{_STATED}(?:\s*\({_BECAUSE}\)|\s*[;,.:–—-]\s*{_BECAUSE}|\s+(?:because|due to|since|as) [\w '’-]+){{0,3}}",
     re.IGNORECASE,
 )
+"""All of a value: what is said of one side only, or with a value behind it, is seen."""
 
 
 def describe(
@@ -140,8 +157,13 @@ def requests_expected(workspace: Workspace) -> Iterator[Request]:
 
 
 def is_seen(value: str) -> bool:
-    """False for the ways in which a model says that it could not see: "not visible", "N/A", "unclear"."""
-    return bool(value.strip()) and not _UNSEEN.fullmatch(value.strip(" .!,;:()[]\"'") or "-")
+    """False for the ways in which a model says that it could not see: "not visible", "N/A", "cannot tell".
+
+    With a reason too ("not visible; too dark"), but not where a part is told: "not visible on the left, brown".
+    """
+    said = re.sub(r"[*_`]+", "", value).strip(" .!,;:[]\"'\n")
+    said = said[1:-1].strip() if said.startswith("(") and said.endswith(")") else said
+    return bool(value.strip()) and not _UNSEEN.fullmatch(said or "-")
 
 
 # --- the work ---------------------------------------------------------------------------------------------------

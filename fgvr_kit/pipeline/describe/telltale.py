@@ -9,6 +9,7 @@ from typing import Any
 
 from fgvr_kit.backends.base import Request, Turn
 from fgvr_kit.pipeline.leaks import NameFinder, finder, names_of, redacted
+from fgvr_kit.pipeline.spellings import numbered
 from fgvr_kit.types import Description, Image, Notice
 from fgvr_kit.workspace import Workspace
 
@@ -26,6 +27,8 @@ class Telltale:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._classes = workspace.classes()
+        self._numbers = numbered(self._classes.values())
+        self._language = workspace.prompts.words["language"]
         self._finders: dict[str, NameFinder] = {}
         self.before, self.n = 0, 0
         self.first = ""
@@ -89,7 +92,7 @@ class Telltale:
             found["still naming it"] = _share(after, len(made))
             found["asked again"] = sum(d.source.startswith(RE_ASKED) for d in made)
             found["redacted"] = sum(d.source.endswith(REDACTED) for d in made)
-        everything = finder(self._classes.values())
+        everything = finder(self._classes.values(), language=self._language)
         if others := sum(self._names_another(d.text, class_of[d.image_id], everything) for d in made):
             found["naming another class"] = _share(others, len(made))
         return {label: value for label, value in found.items() if value}
@@ -112,7 +115,9 @@ class Telltale:
 
     def _own(self, class_name: str) -> NameFinder:
         if class_name not in self._finders:
-            self._finders[class_name] = finder([self._classes[class_name]])
+            self._finders[class_name] = finder(
+                [self._classes[class_name]], language=self._language, numbers=self._numbers
+            )
         return self._finders[class_name]
 
 

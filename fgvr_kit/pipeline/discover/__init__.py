@@ -127,7 +127,11 @@ def _kept(workspace: Workspace, from_file: Path | None) -> Summary:
 
 def _sieve(workspace: Workspace) -> Sieve:
     meaning = meaning_in(workspace.prompts.words["language"])
-    return Sieve(finder(workspace.classes().values()), workspace.settings.domain.superclass, meaning)
+    return Sieve(
+        finder(workspace.classes().values(), language=workspace.prompts.words["language"]),
+        workspace.settings.domain.superclass,
+        meaning,
+    )
 
 
 # --- lists that a model proposes --------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from fgvr_kit.dataset.attributes import ATTRIBUTE_COLUMNS, row_of, write_attributes
 from fgvr_kit.edited import Sheet
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.pipeline.discover.listed import read_attributes
-from fgvr_kit.pipeline.discover.proposed import Sieve, snake_case
+from fgvr_kit.pipeline.discover.proposed import Sieve, below, snake_case
 from fgvr_kit.types import Attribute, Summary
 from fgvr_kit.workspace import Workspace
 
@@ -27,8 +28,7 @@ def added(workspace: Workspace, sieve: Sieve, file: Path, target: Path) -> Summa
     """
     found = _read(workspace, sieve, file)
     sheet = Sheet.read(target, ATTRIBUTE_COLUMNS[:2])
-    present = {sieve.meaning(snake_case(sheet.cell(row, "attribute"))) for row in sheet.rows}
-    new = [attribute for attribute in found if sieve.meaning(attribute.name) not in present]
+    new = _not_in(sheet, sieve, found)
     if known := len(found) - len(new):
         sieve.dropped["attributes", "in the list already"] += known
     for attribute in new:
@@ -41,6 +41,24 @@ def added(workspace: Workspace, sieve: Sieve, file: Path, target: Path) -> Summa
         sheet.write(target)
     done = {"from": str(file), "added": len(new), "attributes": len(workspace.attributes())}
     return Summary("discover", done, tuple(sieve.rows()))
+
+
+def _not_in(sheet: Sheet, sieve: Sieve, found: Sequence[Attribute]) -> list[Attribute]:
+    """Those that the list does not ask of their superclass yet, under names that it does not hold."""
+    present: set[tuple[Hashable, str]] = set()
+    taken: set[Hashable] = set()
+    for row in sheet.rows:
+        superclass = sheet.cell(row, "superclass").strip()
+        listed = Attribute(snake_case(sheet.cell(row, "attribute")), "", superclass=superclass)
+        taken.add(sieve.meaning(listed.name))
+        present |= {(sieve.meaning(each.name), superclass) for each in (listed, below(listed))}
+    new: list[Attribute] = []
+    for attribute in found:
+        meanings = {sieve.meaning(attribute.name), sieve.meaning(below(attribute).name)}
+        if any((meaning, whose) in present for meaning in meanings for whose in ("", attribute.superclass)):
+            continue
+        new.append(below(attribute) if sieve.meaning(attribute.name) in taken else attribute)
+    return new
 
 
 def _read(workspace: Workspace, sieve: Sieve, file: Path) -> list[Attribute]:

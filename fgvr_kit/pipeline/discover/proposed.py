@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fgvr_kit.dataset.attributes import SEPARATOR
 from fgvr_kit.pipeline.describe import is_seen
@@ -19,6 +19,8 @@ MAX_OPTIONS = 12
 MAX_OPTION = 60  # characters
 Meaning = Callable[[str], Hashable]
 """What two names share that ask for the same."""
+Asks = tuple[Hashable, str]
+"""(meaning of a name, superclass): what is asked of whom; "" is all."""
 
 
 @dataclass
@@ -34,18 +36,24 @@ class Sieve:
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def usable(self, proposed: Sequence[Attribute]) -> list[Attribute]:
-        """Those of one list, each with a question. One that is missing, endless or names a class is composed anew."""
-        kept: dict[Hashable, Attribute] = {}
+        """Those of one list, each with a question. One that is missing, endless or names a class is composed anew.
+
+        The same may be asked of several superclasses; then these are put before the names.
+        """
+        kept: dict[Asks, Attribute] = {}
         for attribute in proposed:
             name = snake_case(attribute.name)
-            if reason := self._why_not(name, kept):
+            if reason := self._why_not(name, attribute.superclass, kept):
                 self.dropped["attributes", reason] += 1
                 continue
             question = self.question(name, attribute.question)
-            kept[self.meaning(name)] = Attribute(
+            kept[self.meaning(name), attribute.superclass] = Attribute(
                 name, question, self.options(attribute.options), attribute.superclass
             )
-        return list(kept.values())
+        shared = Counter(meaning for meaning, _ in kept)
+        return [
+            below(attribute) if shared[meaning] > 1 else attribute for (meaning, _), attribute in kept.items()
+        ]
 
     def question(self, name: str, said: str) -> str:
         """What was proposed, or a plain question where that cannot be asked."""
@@ -63,7 +71,7 @@ class Sieve:
                 continue
             if len(option) > MAX_OPTION:
                 self.dropped["options", f"of more than {MAX_OPTION} characters"] += 1
-            elif self.class_names.find(option):
+            elif self.class_names.find_in_value(option):
                 self.dropped["options", "naming a class"] += 1
             else:
                 kept[option.casefold()] = option
@@ -74,12 +82,12 @@ class Sieve:
             return ()
         return tuple(kept.values()) if len(kept) > 1 else ()
 
-    def _why_not(self, name: str, kept: dict[Hashable, Attribute]) -> str | None:
+    def _why_not(self, name: str, superclass: str, kept: dict[Asks, Attribute]) -> str | None:
         if not name:
             return "without a name"
         if len(name) > MAX_NAME:
             return f"named in more than {MAX_NAME} characters"
-        if self.meaning(name) in kept:
+        if (self.meaning(name), superclass) in kept or (self.meaning(name), "") in kept:
             return "named twice"
         if name == GENERAL:
             return f"called {GENERAL!r}, which is the free description"
@@ -90,6 +98,13 @@ class Sieve:
     def rows(self) -> list[tuple[str, int, str]]:
         """For the table of a step."""
         return [(what, n, why) for (what, why), n in self.dropped.items()]
+
+
+def below(attribute: Attribute) -> Attribute:
+    """With its superclass, if any, before the name: "colour" of beetles is "beetle_colour"."""
+    if not attribute.superclass:
+        return attribute
+    return replace(attribute, name=f"{'_'.join(attribute.superclass.casefold().split())}_{attribute.name}")
 
 
 def snake_case(name: str) -> str:

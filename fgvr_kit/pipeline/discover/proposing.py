@@ -86,7 +86,7 @@ def parents_of(workspace: Workspace) -> list[str]:
         return []
     classes = workspace.classes().values()
     parents = sorted({image_class.parent for image_class in classes} - {""})
-    names = finder(classes)
+    names = finder(classes, language=workspace.prompts.words["language"])
     if len(parents) < 2 or any(names.find(parent) for parent in parents):
         return []
     is_clear = all(image_class.parent for image_class in classes) and len(parents) <= MOST_PARENTS
@@ -159,6 +159,6 @@ def merge_by_model(
 def seeds_of(workspace: Workspace) -> tuple[list[str], int]:
     """The seeds to show, and how many are not because they would give a class away."""
     written = [seed for s in workspace.settings.discover.seeds if (seed := " ".join(s.split()))]
-    class_names = finder(workspace.classes().values())
+    class_names = finder(workspace.classes().values(), language=workspace.prompts.words["language"])
     shown = [seed for seed in written if not class_names.find(seed)]
     return shown, len(written) - len(shown)

@@ -14,8 +14,17 @@ import numpy as np
 
 from fgvr_kit.errors import DatasetError
 from fgvr_kit.pipeline.quality.judgement import Suggestion, judge
+from fgvr_kit.pipeline.quality.repeats import repeats
 from fgvr_kit.pipeline.quality.resampled import Agreement, agreements
-from fgvr_kit.pipeline.quality.telling import Pair, balanced, chance_of, folds_of, held_out, information
+from fgvr_kit.pipeline.quality.telling import (
+    LEAST_GROUPS,
+    Pair,
+    balanced,
+    chance_of,
+    folds_of,
+    held_out,
+    information,
+)
 from fgvr_kit.pipeline.quality.words import UNSEEN, Reader, Words, bag
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.types import Attribute, Image
@@ -31,7 +40,7 @@ MOST_CLASSES_COMPARED = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """How well one attribute alone tells two classes apart: balanced accuracy on held-out groups, and its lower bound.
+    """How well one attribute alone tells two classes apart: balanced accuracy of held-out groups, and its lower bound.
 
     n: images of both that have an answer.  is_separated: the lower bound is above chance, 0.5.
     """
@@ -125,7 +134,8 @@ def report(workspace: Workspace, *, n_pairs: int = N_PAIRS, progress: Progress =
     return Quality(
         judged, len(images), len(subject.names), int(subject.groups.max()) + 1,
         tuple((subject.names[a], subject.names[b]) for a, b in pairs), pairs_from,
-        (*store.notes_of_answers(), *(_notes_of_mine(workspace) if pairs_from == MINED else ()), *missing),
+        (*store.notes_of_answers(), *(_notes_of_mine(workspace) if pairs_from == MINED else ()), *missing,
+         *subject.notes(pairs)),
     )  # fmt: skip
 
 
@@ -209,16 +219,12 @@ class _Subject:
         separations = []
         for first, second in wanted:
             here = np.isin(classes, (first, second))
-            apart = balanced(
-                made.pairs[first, second], classes[here] == first, groups[here], n_tests=len(pairs)
-            )
-            if apart:
-                names = self.names[present[first]], self.names[present[second]]
-                separations.append(
-                    Separation(*names, apart.accuracy, apart.low, int(here.sum()), apart.low > 0.5)
-                )
-        separations.sort(key=lambda s: -s.accuracy)
-        return told, chance_of(table, classes, groups), tuple(separations)
+            sides = classes[here] == first, groups[here]
+            if apart := balanced(made.pairs[first, second], *sides, n_tests=len(pairs)):
+                one, other = self.names[present[first]], self.names[present[second]]
+                n, is_separated = int(here.sum()), apart.low > 0.5
+                separations.append(Separation(one, other, apart.accuracy, apart.low, n, is_separated))
+        return told, chance_of(table, classes, groups), tuple(sorted(separations, key=lambda s: -s.accuracy))
 
     def _wording(
         self, attribute: Attribute, places: Iterable[int], words: Sequence[Words], most: Words
@@ -228,21 +234,16 @@ class _Subject:
         spelled = Counter(said[n] for n, one in zip(places, words, strict=True) if one == most)
         return (spelled.most_common(1)[0][0] or "") if spelled else ""
 
-    def same_as(self, least: float = 0.9) -> dict[str, str]:
-        """attribute -> an earlier one that has the same answer on so many of the images that both were asked of, and
-        where not all of them have one answer."""
-        found: dict[str, str] = {}
+    def same_as(self) -> dict[str, str]:
         read = {a.name: dict(zip(*self.answers(a), strict=True)) for a in self.attributes}
-        names = list(read)
-        for later, name in enumerate(names):
-            for earlier in names[:later]:
-                both = read[name].keys() & read[earlier].keys()
-                seen = [n for n in both if read[name][n] != UNSEEN]
-                is_same = seen and sum(read[name][n] == read[earlier][n] for n in both) >= least * len(both)
-                if is_same and len({read[name][n] for n in seen}) > 1 and earlier not in found:
-                    found[name] = earlier
-                    break
-        return found
+        return repeats(read, len(self.images))
+
+    def notes(self, pairs: Sequence[Pair]) -> list[str]:
+        """Which pairs no attribute is judged on."""
+        n_groups = [len(np.unique(self.groups[self.classes == c])) for c in range(len(self.names))]
+        n = sum(min(n_groups[first], n_groups[second]) < LEAST_GROUPS for first, second in pairs)
+        few = f"{n:,} of {len(pairs):,} pairs are not judged: a class has fewer than {LEAST_GROUPS} groups"
+        return [few] if n else []
 
     def profile_pairs(self, n: int) -> list[Pair]:
         """The pairs of classes with the most alike answers: cosine of how often each word stands in their answers,

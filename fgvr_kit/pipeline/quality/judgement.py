@@ -24,13 +24,17 @@ MOST_NAMED = 2
 
 def judge(one: Measured) -> tuple[str, Suggestion]:
     """(one line, what to do about it). What was not measured is never a reason to drop."""
+    if not one.n_asked:
+        return "asked of nothing: no training image has a class of its superclass", "keep"
     if not one.coverage:
         return "not answered yet: fgvr-kit attributes extract asks for it", "keep"
     n = round(one.coverage * one.n_asked)
-    if one.information is None or one.p is None or n < FEW_IMAGES:
+    if one.information is None or n < FEW_IMAGES:
         return f"too few answers to tell ({n:,} about training images)", "keep"
+    if one.p is None:
+        return "too few groups to tell: the images are of too few photographs or bursts", "keep"
     apart = [separation for separation in one.separations if separation.is_separated]
-    if not apart and (one.p > SIGNIFICANT or one.information < NEXT_TO_NOTHING):
+    if one.p > SIGNIFICANT or (not apart and one.information < NEXT_TO_NOTHING):
         return _useless(one), "drop"
     if one.same_as:
         return f"has the same answers as {one.same_as}: merge them", "merge"
@@ -49,7 +53,8 @@ def _useless(one: Measured) -> str:
 
 def _useful(one: Measured, apart: list[Separation]) -> str:
     if not apart:
-        return f"tells {_percent(one.information or 0)} of the class, but separates none of the look-alikes"
+        told = f"tells {_percent(one.information or 0)} of the class"
+        return f"{told}, but separates none of the look-alikes" if one.separations else told
     named = [f"{s.first} from {s.second} ({_percent(s.accuracy)})" for s in apart[:MOST_NAMED]]
     more = f" and {len(apart) - MOST_NAMED} more pairs" if len(apart) > MOST_NAMED else ""
     return f"separates {', '.join(named)}{more.replace('1 more pairs', '1 more pair')}"

@@ -6,8 +6,8 @@ No row is removed and no stored reply: what is dropped today is kept again tomor
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from fgvr_kit.dataset.attributes import DROPPED, MERGED, SEPARATOR, is_asked
 from fgvr_kit.edited import Sheet
@@ -21,13 +21,35 @@ FILE = "attributes.csv"
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A cell of a row beside its status, before and after."""
+
+    column: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
-    """What a row of attributes.csv says of itself before and after. "": it is asked for. new: a row that is added."""
+    """What a row of attributes.csv says of itself before and after. "": it is asked for. new: a row that is added.
+
+    edits: its other cells; of a new row, those that are not as in the row it was made after.
+    """
 
     attribute: str
     before: str
     after: str
     new: bool = False
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def is_change(self) -> bool:
+        return self.new or self.before != self.after or bool(self.edits)
+
+    @property
+    def asks_otherwise(self) -> bool:
+        """Whether it matters to extract; a note does not."""
+        return self.new or self.before != self.after or any(edit.column != "note" for edit in self.edits)
 
 
 class AttributeSheet:
@@ -74,9 +96,13 @@ class AttributeSheet:
             self.sheet.put(row, "status", status)
         return Change(self.cell(row, "attribute"), before, status)
 
-    def note(self, row: list[str], note: str) -> None:
-        if self.cell(row, "note") != note:
-            self.sheet.put(row, "note", note)
+    def edit(self, row: list[str], column: str, text: str) -> tuple[Edit, ...]:
+        """Write a cell; nothing where it says so already."""
+        before = self.cell(row, column)
+        if before == text:
+            return ()
+        self.sheet.put(row, column, text)
+        return (Edit(column, before, text),)
 
     def write(self, changes: Sequence[Change], *, dry_run: bool) -> list[Change]:
         """Those that change something. Raises DatasetError "attributes-none-left" before anything is written."""
@@ -88,7 +114,7 @@ class AttributeSheet:
             )  # fmt: skip
         if not dry_run:
             self.sheet.write(self.path)
-        return [change for change in changes if change.new or change.before != change.after]
+        return [change for change in changes if change.is_change]
 
     def _is_asked(self, row: list[str]) -> bool:
         return is_asked({name: self.cell(row, name) for name in ("attribute", "status")})
@@ -107,12 +133,11 @@ def drop(
     changes = []
     for name in dict.fromkeys(map(table.find, names)):
         row = table.rows()[name]
-        changes.append(table.status(row, DROPPED))
         reason = (why or {}).get(name)
-        if note is not None:
-            table.note(row, note)
-        elif reason and not table.cell(row, "note"):
-            table.note(row, FROM_REPORT + reason)
+        noted = note
+        if note is None and reason and not table.cell(row, "note"):
+            noted = FROM_REPORT + reason
+        changes.append(_with_note(table, row, DROPPED, noted))
     return table.write(changes, dry_run=dry_run)
 
 
@@ -124,11 +149,8 @@ def keep(
     changes = []
     for name in dict.fromkeys(map(table.find, names)):
         row = table.rows()[name]
-        changes.append(table.status(row, ""))
-        if note is not None:
-            table.note(row, note)
-        elif table.cell(row, "note").startswith(FROM_REPORT):
-            table.note(row, "")
+        is_of_report = table.cell(row, "note").startswith(FROM_REPORT)
+        changes.append(_with_note(table, row, "", "" if note is None and is_of_report else note))
     return table.write(changes, dry_run=dry_run)
 
 
@@ -139,7 +161,9 @@ def merge(
     """Make one attribute of several: the first is asked for, the others no longer.
 
     new_name: what it is called from now on; a row of that name is added, with the question of the first, and all of
-    names are marked as merged into it.  question: in place of that of the first.
+    names are marked as merged into it.  question: in place of that of the first. It is asked about every class where
+    the merged ones are of several superclasses, or one is of none. What is overwritten in the row of the first is
+    added to its note.
     Raises UsageError "unknown-attribute", "merge-one" (fewer than two), "merge-name" (new_name is taken or no name).
     """
     table = AttributeSheet(workspace)
@@ -147,18 +171,21 @@ def merge(
     if len(merged) < 2:
         raise UsageError("merging takes two attributes or more", code="merge-one",
                          hint="fgvr-kit attributes merge wing_colour colour_of_wings")  # fmt: skip
-    first = table.rows()[merged[0]]
-    target, changes = merged[0], []
+    row = table.rows()[merged[0]]
+    told = {"question": question} if question else {}
+    if len({table.cell(table.rows()[name], "superclass").casefold() for name in merged}) > 1:
+        told["superclass"] = ""
+    target = merged[0]
     if new_name is not None and new_name.strip() != merged[0]:
         target = _new_name(table, new_name)
-        first = _added(table, target, first)
-        changes.append(Change(target, "", "", new=True))
+        row = _added(table, target, row)
+        change = Change(target, "", "", new=True, edits=_written(table, row, told))
     else:
-        changes.append(table.status(first, ""))
-    if question:
-        table.sheet.put(first, "question", question)
+        change = table.status(row, "")
+        edits = _written(table, row, told)
+        change = replace(change, edits=edits + _remembered(table, row, edits))
     into = f"{MERGED}{target}"
-    changes += [table.status(table.rows()[name], into) for name in merged if name != target]
+    changes = [change, *(table.status(table.rows()[name], into) for name in merged if name != target)]
     return table.write(changes, dry_run=dry_run)
 
 
@@ -171,6 +198,29 @@ def lost_options(workspace: Workspace, target: str, names: Sequence[str]) -> lis
         return []
     others = (value for name in names for value in _options(table, rows[table.find(name)]))
     return [value for value in dict.fromkeys(others) if value not in known]
+
+
+def corrections_left(workspace: Workspace, changes: Iterable[Change]) -> int:
+    """Human corrections of attributes that were merged into others: they stay, under the old names."""
+    merged = {change.attribute for change in changes if change.after.startswith(MERGED)}
+    return sum(attribute in merged for _, attribute in workspace.store.corrections())
+
+
+def _with_note(table: AttributeSheet, row: list[str], status: str, note: str | None) -> Change:
+    """None: the note stays."""
+    change = table.status(row, status)
+    return change if note is None else replace(change, edits=table.edit(row, "note", note))
+
+
+def _written(table: AttributeSheet, row: list[str], told: Mapping[str, str]) -> tuple[Edit, ...]:
+    return tuple(edit for column, text in told.items() for edit in table.edit(row, column, text))
+
+
+def _remembered(table: AttributeSheet, row: list[str], edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """What was overwritten, in the note behind what stands there."""
+    lost = [f"{edit.column} was: {edit.before}" for edit in edits if edit.before]
+    noted = [table.cell(row, "note")] if table.cell(row, "note") else []
+    return table.edit(row, "note", "; ".join([*noted, *lost])) if lost else ()
 
 
 def _new_name(table: AttributeSheet, wanted: str) -> str:

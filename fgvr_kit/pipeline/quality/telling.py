@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 N_FOLDS = 10
 N_SHUFFLES = 199
+LEAST_WAYS = 20
+"""Ways to share classes among groups below which no p-value can be 0.05."""
+LEAST_GROUPS = 3
+"""Groups of a class below which it is not judged whether it is told from another."""
 PRIOR = 2.0
 """Weight of what a word's frequency is in all classes, in images: a word seen once proves little."""
 UNDECIDED = 0.1
@@ -143,56 +147,106 @@ def _log_likely(
 
 def chance_of(
     words: csr_matrix, classes: NDArray[np.intp], groups: NDArray[np.intp], *, n_shuffles: int = N_SHUFFLES
-) -> float:
+) -> float | None:
     """The p-value of words going with classes: the share of shufflings in which they go together as well.
 
-    Measured by the sum of squares between classes of the words that images have (PERMANOVA, Anderson 2001). Groups
-    are shuffled whole, because images of a group are not independent.
+    Measured by the sum of squares between classes of the words that images have (PERMANOVA, Anderson 2001). Images of
+    a group are not independent: classes are shuffled among whole groups of like size, and among the images of a group
+    that has several classes. None where that can be done in too few ways for any answer to stand out.
     """
     from scipy.sparse import csr_matrix as sparse
 
-    order = np.argsort(groups, kind="stable")
-    words, truth, ranks = words[order], classes[order], groups[order]
-    n, sizes = len(truth), np.bincount(truth)
-    ones, columns = np.ones(n, np.float32), np.arange(n)
+    units, strata = _exchangeable(classes, groups)
+    n, n_units = len(classes), len(strata)
+    truth = np.zeros(n_units, dtype=np.intp)
+    truth[units] = classes
+    if _n_ways(truth, strata) < LEAST_WAYS:
+        return None
+    of_unit = sparse((np.ones(n), (units, np.arange(n))), shape=(n_units, n)) @ words  # (U, W)
+    sizes, columns = np.bincount(units), np.arange(n_units)
 
     def between(labels: NDArray[np.intp]) -> float:
-        counts = sparse((ones, (labels, columns)), shape=(len(sizes), n)) @ words  # (C, W)
-        return float((counts.power(2).sum(axis=1).A1 / np.maximum(1, sizes)).sum())
+        counts = (
+            sparse((np.ones(n_units), (labels, columns)), shape=(int(truth.max()) + 1, n_units)) @ of_unit
+        )
+        n_of_class = np.bincount(labels, weights=sizes, minlength=counts.shape[0])
+        return float((counts.power(2).sum(axis=1).A1 / np.maximum(1, n_of_class)).sum())
 
-    found = between(truth)
-    draw = np.random.default_rng(0)
+    found, draw = between(truth), np.random.default_rng(0)
+    order, shuffled = np.argsort(strata, kind="stable"), truth.copy()
     n_as_well = 0
     for _ in range(n_shuffles):
-        shuffled = np.argsort(draw.permutation(int(ranks.max()) + 1)[ranks], kind="stable")
-        shuffled = np.roll(shuffled, draw.integers(n))  # where there are few groups
-        n_as_well += between(truth[shuffled]) >= found * (1 - 1e-6)
+        shuffled[order] = truth[np.lexsort((draw.random(n_units), strata))]
+        n_as_well += between(shuffled) >= found * (1 - 1e-6)
     return (1 + n_as_well) / (1 + n_shuffles)
+
+
+def _exchangeable(
+    classes: NDArray[np.intp], groups: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(unit of each image (N,), stratum of each unit (U,)): units of a stratum may swap their classes.
+
+    A unit is a group of one class, and may swap with others of up to about twice its size; or an image of a group with
+    several classes, and may swap with the others of that group.
+    """
+    groups = np.unique(groups, return_inverse=True)[1]
+    lowest = np.full(int(groups.max()) + 1, classes.max())
+    highest = np.zeros_like(lowest)
+    np.minimum.at(lowest, groups, classes)
+    np.maximum.at(highest, groups, classes)
+    is_mixed = (lowest != highest)[groups]
+    units = np.unique(np.where(is_mixed, len(lowest) + np.arange(len(groups)), groups), return_inverse=True)[
+        1
+    ]
+    doublings = np.frexp(np.bincount(groups))[1]
+    stratum = np.where(is_mixed, int(doublings.max()) + 1 + groups, doublings[groups])
+    strata = np.zeros(int(units.max()) + 1, dtype=np.intp)
+    strata[units] = stratum
+    return units, strata
+
+
+def _n_ways(classes: NDArray[np.intp], strata: NDArray[np.intp]) -> float:
+    """Ways to share the classes among the units that can differ in what they show: classes that have as many units in
+    each stratum may swap names. At most 1e9."""
+    from scipy.special import gammaln
+
+    places = np.unique(strata, return_inverse=True)[1]
+    counts = np.zeros((int(classes.max()) + 1, int(places.max()) + 1))
+    np.add.at(counts, (classes, places), 1)
+    n_alike = np.unique(counts[counts.any(axis=1)], axis=0, return_counts=True)[1]
+    log = gammaln(counts.sum(axis=0) + 1).sum() - gammaln(counts + 1).sum() - gammaln(n_alike + 1).sum()
+    return float(np.exp(min(log, np.log(1e9))))
 
 
 def balanced(
     right: NDArray[np.float64], is_first: NDArray[np.bool_], groups: NDArray[np.intp], *, n_tests: int = 1
 ) -> Balanced | None:
-    """Balanced accuracy on the images of two classes, with a lower bound at 95 % that holds for n_tests at once.
+    """Balanced accuracy on the groups of two classes, with a lower bound at 95 % that holds for n_tests at once.
 
-    right: as in Guesses, is_first: whether the image is of the first class, groups: (n,). The variance counts groups as
-    units, and is never below that of single images with two right and two wrong ones added (Agresti and Coull 1998).
-    None where a class has no image.
+    right: as in HeldOut.pairs, is_first: whether the image is of the first class, groups: (n,). Groups are the units,
+    whatever their size. None where a class has fewer than LEAST_GROUPS of them: nothing can be said of their spread.
     """
-    from scipy.stats import norm
+    from scipy.stats import t
 
-    sides = [is_first, ~is_first]
-    if not all(side.any() for side in sides):
+    sides = [_by_group(right[side], groups[side]) for side in (is_first, ~is_first)]
+    fewest = min(map(len, sides))
+    if fewest < LEAST_GROUPS:
         return None
-    recalls = [float(right[side].mean()) for side in sides]
-    variance = sum(_variance(right[side], groups[side]) for side in sides) / 4
-    accuracy = sum(recalls) / 2
-    return Balanced(accuracy, float(accuracy - norm.ppf(1 - 0.05 / n_tests) * np.sqrt(variance)))
+    accuracy = float(sum(side.mean() for side in sides)) / 2
+    deviation = np.sqrt(sum(map(_variance, sides))) / 2
+    return Balanced(accuracy, float(accuracy - t.ppf(1 - 0.05 / n_tests, fewest - 1) * deviation))
 
 
-def _variance(right: NDArray[np.float64], groups: NDArray[np.intp]) -> float:
-    """Of a mean."""
-    n = len(right)
-    by_group = np.bincount(np.unique(groups, return_inverse=True)[1], weights=right - right.mean())
-    p = (right.sum() + 2) / (n + 4)
-    return max(float((by_group**2).sum()) / n**2, float(p * (1 - p) / (n + 4)))
+def _by_group(right: NDArray[np.float64], groups: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(G,) means."""
+    places = np.unique(groups, return_inverse=True)[1]
+    means: NDArray[np.float64] = np.bincount(places, weights=right) / np.bincount(places)
+    return means
+
+
+def _variance(means: NDArray[np.float64]) -> float:
+    """Of the mean of (G,) groups, and never below that of so many yes and no with two of each added (Agresti and Coull
+    1998): groups that all agree by chance would have none."""
+    n = len(means)
+    p = (means.sum() + 2) / (n + 4)
+    return max(float(means.var(ddof=1)) / n, float(p * (1 - p) / (n + 4)))

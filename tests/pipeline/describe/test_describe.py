@@ -381,7 +381,10 @@ def test_the_step_stands_on_the_answers_and_the_words_that_are_sent(root: Path) 
     "value",
     ["not visible", "Not visible.", "not clearly visible", "It is not visible in the image", "cannot be seen",
      "can't be determined", "N/A", "n / a", "unclear", "Unknown.", "-", "?", "", " ", "...", "not applicable",
-     "(not visible)", "They are not shown on this side"],
+     "(not visible)", "They are not shown on this side", "not visible (obscured)", "not visible; too dark",
+     "The wings are not visible", "**not visible**", "cannot tell", "unable to determine", "obscured", "N.A.",
+     "I can't tell.", "hidden by a leaf", "not visible because of the angle", "unable to determine the colour",
+     "not visible (the wing is obscured by a leaf)"],
 )  # fmt: skip
 def test_these_values_say_that_nothing_was_seen(value: str) -> None:
     assert not is_seen(value)
@@ -390,7 +393,9 @@ def test_these_values_say_that_nothing_was_seen(value: str) -> None:
 @pytest.mark.parametrize(
     "value",
     ["no", "none", "0", "not gold", "not visible on the left, clear on the right", "unusual", "finely notched, unclear",
-     "few stars", "known motif", "clear"],
+     "few stars", "known motif", "clear", "not visible on the left, brown on the right", "partly visible, brown",
+     "not visible (brown on the right)", "not visible, but probably brown", "too dark to be gold", "na brown",
+     "The wings are brown", "hidden wings, brown"],
 )  # fmt: skip
 def test_these_values_are_answers(value: str) -> None:
     assert is_seen(value)

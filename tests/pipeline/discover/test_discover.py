@@ -495,6 +495,18 @@ def test_a_file_is_added_to_the_list_and_its_rows_stay_as_they_are(root: Path) -
     assert (root / "attributes.csv").read_text().splitlines()[1:3] == before.splitlines()[1:]
 
 
+def test_an_attribute_of_one_superclass_is_added_beside_that_of_another(root: Path) -> None:
+    with_parents(root, "cat", "dog")
+    (root / "attributes.csv").write_text("attribute,question,superclass\near,How?,cat\nrim,Which?,\n")
+    (root / "more.csv").write_text("attribute,question,superclass\near,,cat\near,Long?,dog\nrim,,dog\n")
+    with opened(root) as workspace:
+        assert discover(workspace, add=root / "more.csv").done["added"] == 1
+        assert [(a.name, a.superclass) for a in workspace.attributes()] == [
+            ("ear", "cat"), ("rim", ""), ("dog_ear", "dog"),
+        ]  # fmt: skip
+        assert discover(workspace, add=root / "more.csv").done["added"] == 0
+
+
 def test_a_file_that_is_added_to_nothing_is_the_list(root: Path) -> None:
     (root / "more.txt").write_text("motif\n")
     with opened(root) as workspace:

@@ -5,7 +5,7 @@ import pytest
 from fgvr_kit.pipeline.discover.pooled import meaning_in
 from fgvr_kit.pipeline.discover.proposed import MAX_OPTION, MAX_OPTIONS, Sieve, snake_case
 from fgvr_kit.pipeline.leaks import finder
-from fgvr_kit.types import ImageClass
+from fgvr_kit.types import Attribute, ImageClass
 
 
 def sieve() -> Sieve:
@@ -51,3 +51,23 @@ def test_options_that_are_left_out_are_counted() -> None:
         ("options", 1, "of more than 60 characters"),
         ("options", 13, "more than 12 of one attribute: it is answered freely"),
     ]
+
+
+def test_options_keep_a_colour_that_is_a_class_too() -> None:
+    one = Sieve(finder([ImageClass("orange", "orange")]), "fruit", meaning_in(""))
+    assert one.options(["orange", "green", "like an orange"]) == ("orange", "green")
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ([("colour", "beetle"), ("Colour", "field ant")], ["beetle_colour", "field_ant_colour"]),
+        ([("colour", "beetle"), ("hue", "ant"), ("size", "ant")], ["beetle_colour", "ant_hue", "size"]),
+        ([("colour", "beetle"), ("color", "beetle")], ["colour"]),
+        ([("colour", ""), ("colour", "ant")], ["colour"]),  # asked of ants already
+        ([("colour", "ant"), ("colour", "")], ["ant_colour", "colour"]),
+    ],
+)
+def test_the_same_may_be_asked_of_several_superclasses(asked: list[tuple[str, str]], kept: list[str]) -> None:
+    proposed = [Attribute(name, "", superclass=superclass) for name, superclass in asked]
+    assert [attribute.name for attribute in sieve().usable(proposed)] == kept

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.pipeline.extract import extract, fingerprint_of
-from fgvr_kit.pipeline.quality.kept import Change, drop, keep, lost_options, merge
+from fgvr_kit.pipeline.quality.kept import Change, Edit, corrections_left, drop, keep, lost_options, merge
 from fgvr_kit.workspace import Workspace
 from tests.pipeline.coins import make_workspace, opened
 
@@ -109,6 +110,7 @@ def test_merging_asks_for_the_first_only(root: Path) -> None:
             ("hue", "Which hue?"), ("legs", "How many?"),
         ]  # fmt: skip
     assert "wing colour;Which?;x;merged into hue;my own" in text(root)
+    assert "hue;Which hue?;=1+1;;question was: Which; exactly?" in text(root).replace('"', "")
     with Workspace(root) as workspace:
         keep(workspace, ["wing colour"])
     assert names(root) == ["hue", "wing colour", "legs"]
@@ -165,3 +167,63 @@ def test_dropping_makes_extract_stale_and_running_it_again_asks_nothing(tmp_path
         keep(workspace, ["stars"])
         assert extract(workspace).done["asked now"] == 0
         assert fingerprint_of(workspace) == before
+
+
+OF_SUPERCLASSES = (
+    "attribute,question,superclass,note\ncat_coat,Which?,Cat,soft\nfur,Which fur?,cat,\ndog_coat,Which?,dog,\n"
+    "eyes,Which?,,\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("merged", "superclass"),
+    [
+        (["cat_coat", "dog_coat"], ""),
+        (["cat_coat", "eyes"], ""),
+        (["eyes", "dog_coat"], ""),
+        (["cat_coat", "fur"], "Cat"),
+    ],
+)
+@pytest.mark.parametrize("new_name", [None, "coat"])
+def test_what_was_asked_of_several_superclasses_is_asked_of_all(
+    root: Path, merged: list[str], superclass: str, new_name: str | None
+) -> None:
+    (root / "attributes.csv").write_text(OF_SUPERCLASSES)
+    with Workspace(root) as workspace:
+        changes = merge(workspace, merged, new_name=new_name)
+        found = {a.name: a.superclass for a in workspace.attributes()}
+    assert found[new_name or merged[0]] == superclass
+    told = [edit for change in changes for edit in change.edits if edit.column == "superclass"]
+    assert told == ([Edit("superclass", "Cat", "")] if merged[0] == "cat_coat" and not superclass else [])
+
+
+def test_what_a_merge_overwrites_is_noted_behind_what_stands_there(root: Path) -> None:
+    (root / "attributes.csv").write_text(OF_SUPERCLASSES)
+    with Workspace(root) as workspace:
+        merge(workspace, ["cat_coat", "dog_coat"], question="Which coat?")
+    assert "cat_coat,Which coat?,,soft; question was: Which?; superclass was: Cat" in text(root)
+
+
+def test_a_row_of_its_own_overwrites_nothing(root: Path) -> None:
+    with Workspace(root) as workspace:
+        merge(workspace, ["hue", "legs"], new_name="both", question="Which two?")
+        assert {a.name: a.question for a in workspace.attributes()}["both"] == "Which two?"
+    assert " was: " not in text(root)
+    assert "Which; exactly?" in text(root)
+
+
+@pytest.mark.parametrize("change", [keep, drop])
+def test_a_note_is_a_change(root: Path, change: Callable[..., list[Change]]) -> None:
+    with Workspace(root) as workspace:
+        (told,) = change(workspace, ["wing colour"], note="seen from above")
+        assert told.edits == (Edit("note", "my own", "seen from above"),)
+        assert change(workspace, ["wing colour"], note="seen from above") == []
+
+
+def test_corrections_of_merged_attributes_are_counted(root: Path) -> None:
+    with Workspace(root) as workspace:
+        for image, name in zip(workspace.store.images(), ("hue", "legs", "legs"), strict=False):
+            workspace.store.put_correction(image.sha256, name, "red", "anna")
+        assert corrections_left(workspace, merge(workspace, ["hue", "legs"], dry_run=True)) == 2
+        assert corrections_left(workspace, merge(workspace, ["hue", "legs"], new_name="both")) == 3
+        assert len(workspace.store.corrections()) == 3

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fgvr_kit.edited import write_csv
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.pipeline.extract import extract
 from fgvr_kit.pipeline.init import init
-from fgvr_kit.pipeline.quality import AttributeReport, Measured, Quality, report
+from fgvr_kit.pipeline.quality import AttributeReport, Measured, Quality, Separation, report
 from fgvr_kit.pipeline.quality.judgement import judge
 from fgvr_kit.pipeline.quality.resampled import agreement
 from fgvr_kit.pipeline.quality.words import words_of
@@ -218,6 +219,43 @@ def test_few_answers_are_never_a_reason_to_drop() -> None:
     few = Measured("a", 20, 1.0, 0.0, 1, 1.0, "x", None, None, 0.0, 1.0)
     assert judge(few)[1] == "keep"
     assert judge(Measured("a", 200, 1.0, 0.0, 1, 1.0, "x", None, None, 0.0, 1.0))[1] == "drop"
+
+
+def test_what_separates_a_pair_by_chance_is_not_kept_for_it() -> None:
+    lucky = Separation("ant", "bee", 0.8, 0.6, 60, True)
+    by_chance = Measured("a", 200, 1.0, 0.0, 3, 0.4, "x", None, None, 0.1, 0.3, (lucky,))
+    assert judge(by_chance)[1] == "drop"
+    assert judge(replace(by_chance, p=0.01)) == ("separates ant from bee (80 %)", "keep")
+
+
+def test_too_few_groups_are_never_a_reason_to_drop() -> None:
+    unknown = Measured("a", 200, 1.0, 0.0, 1, 1.0, "x", None, None, 0.0, None)
+    judgement, suggestion = judge(unknown)
+    assert suggestion == "keep"
+    assert "groups" in judgement
+
+
+def test_an_attribute_that_no_class_is_asked_about_is_not_waiting_for_answers() -> None:
+    nobody = Measured("a", 0, 0.0, 0.0, 0, 0.0, "not visible", None, None, None, None)
+    waiting = replace(nobody, n_asked=90)
+    assert judge(nobody)[1] == judge(waiting)[1] == "keep"
+    assert "superclass" in judge(nobody)[0]
+    assert "superclass" not in judge(waiting)[0]
+
+
+def test_pairs_of_few_bursts_are_said_not_to_be_judged(root: Path) -> None:
+    set_attributes(root, "wings")
+    with Workspace(root) as workspace:
+        answer(workspace, {"wings": lambda name, n: name})
+        images = workspace.store.images()
+        workspace.store.put_sides(
+            {i.sha256: Side(i.split, f"{i.class_name}{i.id % 2}", "draw") for i in images}
+        )
+        found = report(workspace)
+    wings = found.attributes[0]
+    assert wings.measured.separations == ()
+    assert wings.measured.p is not None
+    assert any("6 of 6 pairs" in note for note in found.notes)
 
 
 def test_unreliable_answers_are_pointed_out_and_kept() -> None:
