@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from fgvr_kit.store.database import Tables, chunks
 from fgvr_kit.store.migrations import prompt_hash
@@ -25,8 +24,7 @@ _OF_PROMPTS = ("prompt_name", "template_hash", "system", "prompt", "sampling")
 _DEFAULTS: dict[str, Any] = {"calls": 1, "sample": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Of a stored reply, what decides whether it has to be asked for again, and its note."""
 
     outcome: Outcome
@@ -50,10 +48,10 @@ class ReplyTables(Tables):
         found: dict[str, Standing] = {}
         for chunk in chunks(keys):
             marks = ",".join("?" * len(chunk))
-            rows = self.db.execute(
+            rows = self.db.conn.execute(
                 f"select key, outcome, max_tokens, calls, note from replies where key in ({marks})", chunk
             )
-            found |= {key: Standing(*rest) for key, *rest in rows}
+            found.update((row[0], Standing._make(row[1:])) for row in rows)
         return found
 
     def models_of(self, backend: str, purpose: str) -> dict[str, int]:
