@@ -80,8 +80,12 @@ class Tables:
             yield
         except BaseException:
             self.db.conn.rollback()
+            self.forget()
             raise
         self.db.conn.commit()
+
+    def forget(self) -> None:
+        """What was remembered of rows that are no longer there."""
 
     @property
     def is_writing(self) -> bool:

@@ -34,6 +34,11 @@ class Standing(NamedTuple):
 
 
 class ReplyTables(Tables):
+    _last_prompt: tuple[tuple[Any, ...], int] = ((), 0)
+
+    def forget(self) -> None:
+        self._last_prompt = ((), 0)
+
     def replies(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Rows of view `replies_with_prompts` by their key, for those that are there."""
         found: dict[str, dict[str, Any]] = {}
@@ -81,7 +86,9 @@ class ReplyTables(Tables):
 
     def _prompt_id(self, row: dict[str, Any]) -> int:
         """The row of table `prompts` for what was sent; made when it is not there."""
-        parts = [row.get(name) for name in _OF_PROMPTS]
+        parts = tuple(row.get(name) for name in _OF_PROMPTS)
+        if parts == self._last_prompt[0]:  # thousands of images are asked the same
+            return self._last_prompt[1]
         hashed = prompt_hash(*parts)
         found = self.db.conn.execute("select id from prompts where hash = ?", [hashed]).fetchone()
         if found is None:
@@ -90,7 +97,8 @@ class ReplyTables(Tables):
                 " values (?, ?, ?, ?, ?, ?) returning id"
             )
             found = self.db.conn.execute(insert, [hashed, *parts]).fetchone()
-        return int(found[0])
+        self._last_prompt = (parts, int(found[0]))
+        return self._last_prompt[1]
 
     def failures(self) -> list[dict[str, Any]]:
         """Requests that got no reply, oldest first."""

@@ -318,3 +318,15 @@ def test_replies_of_the_first_tables_keep_their_prompts_and_ids(tmp_path: Path) 
         store.put_replies([{**rows[0], "text": "new"}])
         assert next((r["id"], r["text"]) for r in store.all_replies()) == (1, "new")
         assert store.count("prompts") == 2
+
+
+def test_a_prompt_of_a_transaction_that_was_rolled_back_is_written_again(store: Store) -> None:
+    def put_and_fail() -> None:
+        with store.transaction():
+            store.put_replies([reply("a")])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        put_and_fail()
+    store.put_replies([reply("a"), reply("b")])
+    assert [row["prompt"] for row in store.all_replies()] == ["?", "?"]
