@@ -155,7 +155,7 @@ def idefics3(width: int, height: int, *, tile: int, longest: int, tokens: int) -
 def pixtral(width: int, height: int, *, unit: int, longest: int) -> Range:
     """Mistral: one token for `unit` px square, one at the end of each row. Source: mistral-common, ImageEncoder."""
     shrink = max(1.0, width / longest, height / longest)
-    width, height = (round(width / shrink), round(height / shrink)) if shrink > 1 else (width, height)
+    width, height = max(1, round(width / shrink)), max(1, round(height / shrink))  # a line of 2048 x 1 too
     across, down = (width - 1) // unit + 1, (height - 1) // unit + 1
     return exactly(down * (across + 1))
 
