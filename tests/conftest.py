@@ -49,6 +49,7 @@ def _one_thread() -> None:
 
     torch.set_num_threads(1)
 
+
 # The same examples in every run: what CI says must not depend on luck. FGVR_EXPLORE=1 looks for new ones.
 with suppress(ModuleNotFoundError):  # a machine that only runs tests/gpu need not have it
     from hypothesis import settings
