@@ -39,10 +39,6 @@ class Offline(FgvrError, OSError):
     """
 
 
-def is_offline() -> bool:
-    return _is_on
-
-
 def go_offline() -> None:
     """Refuse every connection and name lookup but those of this machine, for the rest of the process.
 

@@ -45,7 +45,6 @@ class Budget:
     batch: bool = False
     spent: float = 0.0
     reserved: float = 0.0
-    n_settled: int = 0
     n_in_flight: int = 0
     _seen: dict[Kind, _Seen] = field(default_factory=dict)
 
@@ -108,7 +107,6 @@ class Budget:
         """A call came back. cost: USD; None where the server did not tell: then it cost what was set aside."""
         self._let_go(hold)
         self.spent += hold.amount if cost is None else cost
-        self.n_settled += 1
         if cost is not None:
             seen = self._seen.setdefault(hold.kind, _Seen())
             seen.n += 1

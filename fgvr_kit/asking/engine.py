@@ -19,7 +19,7 @@ from fgvr_kit.asking.keys import ReplyKeys
 from fgvr_kit.asking.limits import HELD_BACK, NO_LIMITS, OUT_OF_BUDGET, Limits
 from fgvr_kit.asking.replies import Judge, Mend, Row
 from fgvr_kit.asking.run import Job, Run
-from fgvr_kit.asking.stored import in_pieces, stands
+from fgvr_kit.asking.stored import in_pieces, replies_to, stands
 from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.errors import BackendError
 from fgvr_kit.progress import SILENT, Progress
@@ -66,10 +66,7 @@ class Asked:
 
     def rows(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Row | None]]:
         """Each request with its stored reply, read as they are wanted."""
-        for some in in_pieces(requests, 500):
-            keys = [self._keys.of(request) for request in some]
-            found = self._store.replies(list(dict.fromkeys(keys)))
-            yield from zip(some, (found.get(key) for key in keys), strict=True)
+        yield from replies_to(requests, self._keys, self._store)
 
 
 def ask(

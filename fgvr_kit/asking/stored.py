@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TypeVar
 
 from fgvr_kit.asking.keys import ReplyKeys
-from fgvr_kit.asking.replies import USABLE
+from fgvr_kit.asking.replies import USABLE, Row
 from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.store import Store
 from fgvr_kit.store.replies import Standing
@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 _AT_ONCE = 2_000
 """Requests whose stored replies are looked up together."""
+_READ = 500
+"""Stored replies that are read together, texts and all."""
 
 
 def stands(
@@ -60,6 +62,16 @@ def looked_up(
                     mends=mends and not backend.per_subject,
                 ),
             )
+
+
+def replies_to(
+    requests: Iterable[Request], keys: ReplyKeys, store: Store
+) -> Iterator[tuple[Request, Row | None]]:
+    """Each request with its stored reply, read as they are wanted; None where there is none. Nobody is asked."""
+    for some in in_pieces(requests, _READ):
+        names = [keys.of(request) for request in some]
+        found = store.replies(list(dict.fromkeys(names)))
+        yield from zip(some, (found.get(name) for name in names), strict=True)
 
 
 def in_pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:

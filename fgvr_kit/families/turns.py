@@ -82,15 +82,6 @@ def label_ids(processor: Any, ask: Ask, labels: Sequence[str], end: str) -> list
     return found
 
 
-def seeing_first(asks: Sequence[Ask]) -> tuple[list[Ask], list[int]]:
-    """Asks with images before those without, and for each original place where it now stands.
-
-    The Idefics2 processor of transformers 5.17 wants an image in the first row.
-    """
-    order = sorted(range(len(asks)), key=lambda n: not asks[n].images)
-    return [asks[n] for n in order], sorted(range(len(asks)), key=order.__getitem__)
-
-
 def process(
     processor: Any, texts: Sequence[str], asks: Sequence[Ask], *, side: str, max_pixels: int
 ) -> dict[str, Any]:

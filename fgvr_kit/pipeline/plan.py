@@ -7,12 +7,13 @@ from itertools import islice
 
 from fgvr_kit.asking.engine import ask
 from fgvr_kit.asking.estimate import Estimator
+from fgvr_kit.asking.keys import ReplyKeys
 from fgvr_kit.asking.mending import mend_with
 from fgvr_kit.asking.parse import judge
 from fgvr_kit.asking.plan import SAMPLE, Calibration, Plan
 from fgvr_kit.asking.plan import plan as plan_requests
 from fgvr_kit.asking.prices import price_of
-from fgvr_kit.asking.stored import looked_up
+from fgvr_kit.asking.stored import looked_up, replies_to
 from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.pipeline.spending import limits_of, sizes_of
 from fgvr_kit.progress import SILENT, Progress
@@ -49,8 +50,8 @@ def plan(
         ask(backend, tried, store, judge=judge, mend=mend_with(workspace.prompts), what="calibrate",
             limits=limits_of(workspace, backend), progress=progress)  # fmt: skip
     known = _spread([r for r, there in _first(workspace, backend, requests) if there], _LEARNT_FROM)
-    asked = ask(backend, known, store)
-    calibration = Calibration.from_replies(((r, row) for r, row in asked.rows(known) if row), estimator)
+    stored = replies_to(known, ReplyKeys(backend), store)
+    calibration = Calibration.from_replies(((r, row) for r, row in stored if row), estimator)
     there: dict[int, bool] = {}
 
     def one_by_one() -> Iterator[Request]:

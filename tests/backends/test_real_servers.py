@@ -151,7 +151,10 @@ class TestLlamaCpp:
     def url(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         python = _llama_python()
         if python is None:
-            pytest.skip("needs llama-cpp-python[server] and gguf, here or in $FGVR_LLAMA_PYTHON")
+            pytest.skip(
+                "llama.cpp's server is compiled from source for minutes, so `make test` does not install it: "
+                "pip install llama-cpp-python[server] gguf, here or where $FGVR_LLAMA_PYTHON is"
+            )
         folder = tmp_path_factory.mktemp("llama")
         model = folder / "tiny.gguf"
         subprocess.run([python, "-m", "tests.backends.tiny_gguf", str(model)], check=True, cwd=ROOT)

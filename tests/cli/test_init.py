@@ -13,6 +13,7 @@ import pytest
 from fgvr_kit import plugins
 from tests.cli.conftest import Shell
 from tests.photographs import class_folders
+from tests.systems import names_are_bytes
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_the_workspace_is_the_first_thing_told(shell: Shell, pests: Path) -> Non
     assert lines[1].split(None, 1) == ["workspace", f"made in {shell.cwd}"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+@names_are_bytes
 @pytest.mark.parametrize("line", ["init {}", "init pests --superclass {}", "-w {} status", "init pests --root {}",
                                   "mine --set train.model={}", "attributes discover --from {}"])  # fmt: skip
 def test_bytes_that_are_no_text_are_refused(shell: Shell, pests: Path, line: str) -> None:
@@ -49,7 +50,7 @@ def test_bytes_that_are_no_text_are_refused(shell: Shell, pests: Path, line: str
     assert "caf\ufffd" in result.json["error"]["message"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+@names_are_bytes
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_a_name_that_cannot_be_shown_is_shown_as_it_can_be(tmp_path: Path, encoding: str) -> None:
     here = tmp_path / os.fsdecode(b"caf\xe9")

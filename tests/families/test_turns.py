@@ -113,13 +113,6 @@ def test_shrinking_smooths_fine_stripes() -> None:
     assert all(118 <= value <= 138 for value in middle)
 
 
-def test_asks_with_images_go_first_and_come_back_in_order() -> None:
-    asks = [Ask("a"), Ask("b", (PHOTO,)), Ask("c"), Ask("d", (PHOTO,))]
-    moved, back = turns.seeing_first(asks)
-    assert [ask.text for ask in moved] == ["b", "d", "a", "c"]
-    assert [moved[place] for place in back] == asks
-
-
 def test_max_pixels_reaches_the_processor() -> None:
     small = Vlm.load("toy-vlm", device="cpu", max_pixels=56 * 56)
     inputs = small.encode([Ask("What?", (Image.new("RGB", (150, 150)),))], ["A"]).inputs

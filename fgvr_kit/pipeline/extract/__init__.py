@@ -6,18 +6,20 @@ be answered by another backend than the others, which weighs them instead of wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from fgvr_kit.asking.engine import Asked, ask
+from fgvr_kit.asking.keys import ReplyKeys
 from fgvr_kit.asking.mending import mend_with
 from fgvr_kit.asking.parse import judge
 from fgvr_kit.asking.replies import Row
+from fgvr_kit.asking.stored import replies_to
 from fgvr_kit.backends.base import Backend, Request, open_backend
 from fgvr_kit.fingerprint import fingerprint
-from fgvr_kit.pipeline.extract.answers import Answers
+from fgvr_kit.pipeline.extract.answers import Answers, Rows
 from fgvr_kit.pipeline.extract.questions import Questions, prompts_used
 from fgvr_kit.pipeline.planted import planted_names
 from fgvr_kit.pipeline.spending import limits_of, notices_about
@@ -64,7 +66,7 @@ def extract(
         )  # fmt: skip
         workspace.spent += by_kind[is_closed].charged
     asked = list(by_kind.values())
-    answers = Answers(questions, _rows_of(by_kind), why_none(asked), store.corrections())
+    answers = Answers(questions, rows_of(workspace, backends), why_none(asked), store.corrections())
     is_whole = len(chosen) == len(images)
     stands = "extract" in store.walk()
     with store.transaction():
@@ -166,10 +168,14 @@ def _requests(
     return (r for r in requests if is_closed is None or bool(r.options) == is_closed)
 
 
-def _rows_of(asked: dict[bool | None, Asked]) -> Any:
-    def rows(requests: Sequence[Request]) -> Iterable[tuple[Request, Row | None]]:
-        for is_closed, each in asked.items():
-            yield from each.rows(r for r in requests if is_closed is None or bool(r.options) == is_closed)
+def rows_of(workspace: Workspace, backends: Mapping[bool | None, Backend]) -> Rows:
+    """Reads the stored replies of whoever answers which questions; asks nobody."""
+    keys = {is_closed: ReplyKeys(backend) for is_closed, backend in backends.items()}
+
+    def rows(requests: Sequence[Request]) -> Iterator[tuple[Request, Row | None]]:
+        for is_closed, own in keys.items():
+            mine = (r for r in requests if is_closed is None or bool(r.options) == is_closed)
+            yield from replies_to(mine, own, workspace.store)
 
     return rows
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fgvr_kit.asking.engine import ask
-from fgvr_kit.pipeline.extract import backends_of
+from fgvr_kit.asking.replies import Row
+from fgvr_kit.backends.base import Request
+from fgvr_kit.pipeline.extract import backends_of, rows_of
 from fgvr_kit.pipeline.extract.answers import REASONS, values_of
 from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.workspace import Workspace
@@ -36,23 +38,21 @@ class Trial:
 
 def trials(workspace: Workspace, n: int) -> list[Trial]:
     """The first n images with the stored replies about them; asks nobody."""
-    images = workspace.store.images()[:n]
-    questions = Questions(workspace, workspace.attributes())
-    sizes = workspace.store.sizes()
-    exchanges: dict[str, list[Exchange]] = {image.sha256: [] for image in images}
-    for is_closed, backend in backends_of(workspace).items():
-        requests = [r for r in questions.about(images) if is_closed is None or bool(r.options) == is_closed]
-        asked = ask(backend, [], workspace.store)  # reads; nobody is asked
-        for request, row in asked.rows(requests):
-            names = (
-                [a.name for a in workspace.attributes()] if request.attribute is None else [request.attribute]
-            )
-            values = values_of(request, row, names)
-            why = "no reply" if row is None else REASONS.get(row["outcome"], "left out by the model")
-            becomes = (
-                "; ".join(f"{name} = {said.value}" for name, said in values.items()) or f"nothing: {why}"
-            )
-            exchanges[request.subject or ""].append(
-                Exchange(request.prompt.text, row["text"] if row else "", becomes)
-            )
-    return [Trial(i.path, *sizes.get(i.sha256, (0, 0)), tuple(exchanges[i.sha256])) for i in images]
+    attributes, sizes = workspace.attributes(), workspace.store.sizes()
+    questions, rows = Questions(workspace, attributes), rows_of(workspace, backends_of(workspace))
+    names = [attribute.name for attribute in attributes]
+    return [
+        Trial(
+            image.path,
+            *sizes.get(image.sha256, (0, 0)),
+            tuple(_exchange(request, row, names) for request, row in rows(list(questions.about([image])))),
+        )
+        for image in workspace.store.images()[:n]
+    ]
+
+
+def _exchange(request: Request, row: Row | None, names: Sequence[str]) -> Exchange:
+    values = values_of(request, row, names if request.attribute is None else [request.attribute])
+    why = "no reply" if row is None else REASONS.get(row["outcome"], "left out by the model")
+    becomes = "; ".join(f"{name} = {said.value}" for name, said in values.items()) or f"nothing: {why}"
+    return Exchange(request.prompt.text, row["text"] if row else "", becomes)

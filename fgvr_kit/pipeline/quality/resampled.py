@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fgvr_kit.asking.keys import ReplyKeys
-from fgvr_kit.asking.replies import Row
-from fgvr_kit.backends.base import Backend, Request
 from fgvr_kit.errors import FgvrError
-from fgvr_kit.pipeline.extract import backends_of
-from fgvr_kit.pipeline.extract.answers import Answers, Rows
+from fgvr_kit.pipeline.extract import backends_of, rows_of
+from fgvr_kit.pipeline.extract.answers import Answers
 from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.pipeline.quality.words import Reader, Words
 from fgvr_kit.progress import SILENT, Progress
@@ -49,7 +46,7 @@ def agreements(
         return {}, (f"agreement of two samples: {error.message}",)
     said: list[dict[tuple[int, str], Words]] = []
     for sample in (0, 1):
-        answers = Answers(Questions(workspace, attributes), _stored(workspace, backends), "no reply")
+        answers = Answers(Questions(workspace, attributes), rows_of(workspace, backends), "no reply")
         found: dict[tuple[int, str], Words] = {}
         with progress.task(f"report: sample {sample + 1}", len(images)) as task:
             for start in range(0, len(images), _AT_ONCE):
@@ -112,16 +109,3 @@ def _chance_jaccard(first: Sequence[Words], second: Sequence[Words]) -> float:
         drawn = ((draw.randrange(n), draw.randrange(n)) for _ in range(N_BY_CHANCE))
         pairs = [(i, j) for i, j in drawn if i != j]
     return sum(_jaccard(first[i], second[j]) for i, j in pairs) / len(pairs)
-
-
-def _stored(workspace: Workspace, backends: Mapping[bool | None, Backend]) -> Rows:
-    """Reads stored replies as `Asked.rows` does, without asking."""
-    keys = {kind: ReplyKeys(backend) for kind, backend in backends.items()}
-
-    def rows(requests: Sequence[Request]) -> Iterable[tuple[Request, Row | None]]:
-        key_of = [(keys[None] if None in keys else keys[bool(r.options)]).of(r) for r in requests]
-        found = workspace.store.replies(key_of)
-        for request, key in zip(requests, key_of, strict=True):
-            yield request, found.get(key)
-
-    return rows

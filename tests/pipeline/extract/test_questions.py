@@ -10,7 +10,7 @@ import pytest
 from fgvr_kit.backends.base import Request, Response
 from fgvr_kit.dataset.attributes import write_attributes
 from fgvr_kit.pipeline import init
-from fgvr_kit.pipeline.extract import HINTED, extract, fingerprint_of
+from fgvr_kit.pipeline.extract import HINTED, extract, fingerprint_of, rows_of
 from fgvr_kit.pipeline.extract.answers import Answers
 from fgvr_kit.pipeline.extract.questions import Questions
 from fgvr_kit.pipeline.leaks import finder
@@ -160,10 +160,7 @@ def test_a_second_sample_is_asked_for_and_is_no_answer(root: Path, monkeypatch: 
             (0, 0.0),
             (1, 0.9),
         ]
-        from fgvr_kit.asking.engine import ask
-
-        stored = ask(backend, [], workspace.store)
-        again = Answers(questions, stored.rows, "no reply")
+        again = Answers(questions, rows_of(workspace, {None: backend}), "no reply")
         assert {a.value for a in again.of(workspace.store.images(), sample=1)} == {"second"}
 
 

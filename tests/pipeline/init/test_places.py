@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from fgvr_kit.errors import DatasetError, SettingsError, WorkspaceError
 from fgvr_kit.pipeline.init import init
 from fgvr_kit.workspace import Workspace
 from tests.photographs import class_folders, picture
+from tests.systems import names_are_bytes
 
 
 def labelled(folder: Path, images: str = "") -> Path:
@@ -75,7 +75,7 @@ def test_a_root_in_another_spelling_is_no_other_root(tmp_path: Path, first: str)
         assert notice.code == "settings-kept"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+@names_are_bytes
 @pytest.mark.parametrize("which", ["images", "root"])
 def test_a_place_whose_name_is_no_text_is_refused(tmp_path: Path, which: str) -> None:
     strange = tmp_path / os.fsdecode(b"caf\xe9")
@@ -90,14 +90,14 @@ def test_a_place_whose_name_is_no_text_is_refused(tmp_path: Path, which: str) ->
     assert not (tmp_path / "fgvr.toml").exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+@names_are_bytes
 def test_a_table_whose_name_is_no_text_is_told_of_all_the_same(tmp_path: Path) -> None:
     table = labelled(tmp_path / "pests" / "photos")
     table.rename(tmp_path / "pests" / os.fsdecode(b"caf\xe9.csv"))
     assert init(tmp_path / "pests", tmp_path).done["recognised by"] == "caf\ufffd.csv lies beside its images"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+@names_are_bytes
 def test_names_in_the_folder_that_are_no_text_are_left_out(tmp_path: Path) -> None:
     strange = os.fsdecode(b"caf\xe9")
     folder = class_folders(tmp_path / "pests", {"bee": 4, "wasp": 4})
