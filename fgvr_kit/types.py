@@ -255,12 +255,16 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One choice for an image: rank 0 is the true class, then wrong classes, most similar first."""
+    """One choice for an image: rank 0 is the true class, then wrong classes, most similar first.
+
+    position: where it is shown, 0 is A.
+    """
 
     image_id: int
     rank: int
     class_name: str
     similarity: float
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +285,10 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """An accuracy (or a difference of two) with its 95 % interval; all in 0..1 (-1..1)."""
+    """An accuracy (or a difference of two) with its 95 % interval; all in 0..1 (-1..1).
+
+    n: images it rests on.  class_name: of the class it is about, "" for all.
+    """
 
     model: str
     protocol: str
@@ -291,6 +298,7 @@ class Score:
     low: float
     high: float
     note: str | None = None
+    class_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,32 @@ def m003_what_was_asked_once(db: Database) -> None:
     db["skipped"].add_column("class", str)
 
 
+@migrations()
+def m004_vectors_in_a_file(db: Database) -> None:
+    # vectors: which row of a model's file (embedding/vectors.py) holds the vector of a pixel hash or a text.
+    db["vectors"].create({"model": str, "subject": str, "row": int}, pk=("model", "subject"))
+    # position: where the choice is shown, 0 is A. Those mined before had none: they are mined again.
+    db["options"].delete_where()
+    db["options"].add_column("position", int)
+    db["walk"].delete_where("step in ('mine', 'eval')")
+    # class: which one the score is about, '' for all.
+    db["scores"].drop()
+    db["scores"].create(
+        {
+            "model": str,
+            "protocol": str,
+            "metric": str,
+            "class": str,
+            "n": int,
+            "value": float,
+            "low": float,
+            "high": float,
+            "note": str,
+        },
+        pk=("model", "protocol", "metric", "class"),
+    )
+
+
 def prompt_hash(*parts: str | None) -> str:
     """32 hex digits over name, template_hash, system, text and sampling of table `prompts`."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -65,7 +65,7 @@ class RunTables(Tables):
 
     def scores(self) -> list[Score]:
         rows = self.db.execute(
-            "select model, protocol, metric, n, value, low, high, note from scores order by rowid"
+            "select model, protocol, metric, n, value, low, high, note, class from scores order by rowid"
         )
         return [Score(*row) for row in rows]
 
@@ -83,6 +83,7 @@ class RunTables(Tables):
                     "low": s.low,
                     "high": s.high,
                     "note": s.note,
+                    "class": s.class_name,
                 }
                 for s in scores
             )

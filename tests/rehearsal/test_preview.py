@@ -95,7 +95,7 @@ def test_the_first_image_that_has_what_is_needed_is_taken(root: Path) -> None:
     with Workspace(root) as workspace:
         last = workspace.store.images()[-1]
         workspace.store.put_mined(
-            [], [Option(last.id, n, c, 0.5) for n, c in enumerate(("1_euro", "20_cent"))]
+            [], [Option(last.id, n, c, 0.5, n) for n, c in enumerate(("1_euro", "20_cent"))]
         )
         found = preview(workspace, "ask/choice")
         assert found.image == last.path

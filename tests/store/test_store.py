@@ -61,7 +61,7 @@ def test_what_is_written_is_there_after_closing(store: Store) -> None:
     store.put_replies([reply("k")])
     store.put_answers([Answer(1, "colour", "red", 1)])
     store.put_descriptions([Description(1, "A red bee.", "template")])
-    store.put_mined([Negative(1, 0, 2, "wasp", 0.5, 0.25)], [Option(2, 0, "wasp", 0.5)])
+    store.put_mined([Negative(1, 0, 2, "wasp", 0.5, 0.25)], [Option(2, 0, "wasp", 0.5, 3)])
     store.put_predictions("m", "choice4", [Prediction(2, ("bee", "wasp"), "bee", "wasp", (-0.5, -1.0))])
     store.put_scores([Score("m", "choice4", "accuracy", 1, 0.0, 0.0, 0.9)])
     store.put_run(id="align-1", stage="align", status="running")
@@ -78,7 +78,7 @@ def test_what_is_written_is_there_after_closing(store: Store) -> None:
     assert again.answers() == {1: {"colour": "red"}}
     assert again.descriptions() == {1: "A red bee."}
     assert again.negatives() == {1: [Negative(1, 0, 2, "wasp", 0.5, 0.25)]}
-    assert again.options() == {2: [Option(2, 0, "wasp", 0.5)]}
+    assert again.options() == {2: [Option(2, 0, "wasp", 0.5, 3)]}
     assert again.predictions("m", "choice4") == {
         2: Prediction(2, ("bee", "wasp"), "bee", "wasp", (-0.5, -1.0))
     }
@@ -187,7 +187,7 @@ def test_an_image_set_aside_is_not_in_use_but_keeps_its_answers(store: Store) ->
     images = [scanned("bee/0"), scanned("bee/1")]
     store.put_images(images, [])
     store.put_answers([Answer(1, "colour", "red", None)])
-    store.put_mined([Negative(2, 0, 1, "bee", 0.5, 0.5)], [Option(1, 0, "bee", 0.5)])
+    store.put_mined([Negative(2, 0, 1, "bee", 0.5, 0.5)], [Option(1, 0, "bee", 0.5, 0)])
     before = store.digest_images(["path"])
     store.put_images([replace(images[0], set_aside="quarantined: leak"), images[1]], [])
     assert [i.path for i in store.images()] == ["bee/1"]
@@ -285,9 +285,9 @@ EXPECTED_TABLES = {
     "corrections": ["sha256", "attribute", "value", "author", "created"],
     "descriptions": ["image_id", "text", "source", "reply_id"],
     "negatives": ["image_id", "rank", "negative_id", "class", "class_similarity", "image_similarity"],
-    "options": ["image_id", "rank", "class", "similarity"],
+    "options": ["image_id", "rank", "class", "similarity", "position"],
     "predictions": ["model", "protocol", "image_id", "options", "predicted", "truth", "scores"],
-    "scores": ["model", "protocol", "metric", "n", "value", "low", "high", "note"],
+    "scores": ["model", "protocol", "metric", "class", "n", "value", "low", "high", "note"],
     "walk": ["step", "fingerprint", "summary", "finished"],
 }
 

@@ -139,7 +139,7 @@ def find_options(
         wrong[truth] = -np.inf
         order = [truth, *_top(wrong[None], min(n, len(names)) - 1)[0].tolist()]
         found += [
-            Option(image.id, rank, names[c], round(float(similarity[row, c]), 6))
+            Option(image.id, rank, names[c], round(float(similarity[row, c]), 6), rank)
             for rank, c in enumerate(order)
         ]
     return found
