@@ -66,7 +66,7 @@ def every(
         from fgvr_kit.cli.plans import plan_all
 
         with opened("attributes", choices, keep=False) as (out, opened_):
-            plan_all(out, opened_, retry_failed=retry_failed, batch=batch)
+            plan_all(out, opened_, from_=from_, retry_failed=retry_failed, batch=batch)
         return
     with working("attributes", choices) as (out, opened_):
         discover.run(out, opened_, from_=from_, pull=pull)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from fgvr_kit.cli.output import Output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fgvr_kit.asking.plan import Plan
     from fgvr_kit.workspace import Workspace
 
 
-def plan_all(out: Output, workspace: Workspace, *, retry_failed: bool, batch: bool) -> None:
-    """What is still to be done of all three steps."""
+def plan_all(
+    out: Output, workspace: Workspace, *, from_: Path | None, retry_failed: bool, batch: bool
+) -> None:
+    """What is still to be done of all three steps.  from_: file that the attributes come from; nobody is asked then."""
     if not (workspace.root / "attributes.csv").is_file():
-        plan_discover(out, workspace)
-        out.say("extract and describe can be planned when discover has written attributes.csv")
+        if from_ is None:
+            plan_discover(out, workspace)
+            out.say("extract and describe can be planned when discover has written attributes.csv")
+            return
+        out.data["plan"] = []
+        out.say(f"discover: read from {from_}; no model is asked")
+        out.next.append(f"fgvr-kit attributes discover --from {shlex.quote(str(from_))}")
+        out.say("extract and describe can be planned when that has written attributes.csv")
         return
     plan_extract(out, workspace, limit=None, retry_failed=retry_failed, calibrate=False, batch=batch)
     plan_describe(out, workspace, retry_failed=retry_failed, calibrate=False, batch=batch)

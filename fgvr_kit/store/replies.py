@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fgvr_kit.store.database import Tables, chunks
@@ -22,6 +23,8 @@ _PUT = (
 )
 _OF_PROMPTS = ("prompt_name", "template_hash", "system", "prompt", "sampling")
 _DEFAULTS: dict[str, Any] = {"calls": 1, "sample": 0}
+_REMEMBERED = 512
+"""Prompts whose rows are known without looking: all attributes of an image, asked about one image after another."""
 
 
 class Standing(NamedTuple):
@@ -34,10 +37,12 @@ class Standing(NamedTuple):
 
 
 class ReplyTables(Tables):
-    _last_prompt: tuple[tuple[Any, ...], int] = ((), 0)
+    def __init__(self, path: Path) -> None:
+        self._prompt_ids: dict[tuple[Any, ...], int] = {}
+        super().__init__(path)
 
     def forget(self) -> None:
-        self._last_prompt = ((), 0)
+        self._prompt_ids.clear()
 
     def replies(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Rows of view `replies_with_prompts` by their key, for those that are there."""
@@ -79,16 +84,15 @@ class ReplyTables(Tables):
         """
         created = datetime.now(UTC).isoformat(timespec="seconds")
         with self.transaction():
-            for row in rows:
-                full = _DEFAULTS | row | {"created": created, "prompt_id": self._prompt_id(row)}
-                self.db.conn.execute(_PUT, [full.get(column) for column in _COLUMNS])
-                self.db.conn.execute("delete from failures where key = ?", [row["key"]])
+            full = [_DEFAULTS | row | {"created": created, "prompt_id": self._prompt_id(row)} for row in rows]
+            self.db.conn.executemany(_PUT, ([row.get(column) for column in _COLUMNS] for row in full))
+            self.db.conn.executemany("delete from failures where key = ?", ([row["key"]] for row in full))
 
     def _prompt_id(self, row: dict[str, Any]) -> int:
         """The row of table `prompts` for what was sent; made when it is not there."""
         parts = tuple(row.get(name) for name in _OF_PROMPTS)
-        if parts == self._last_prompt[0]:  # thousands of images are asked the same
-            return self._last_prompt[1]
+        if (known := self._prompt_ids.get(parts)) is not None:
+            return known
         hashed = prompt_hash(*parts)
         found = self.db.conn.execute("select id from prompts where hash = ?", [hashed]).fetchone()
         if found is None:
@@ -97,8 +101,10 @@ class ReplyTables(Tables):
                 " values (?, ?, ?, ?, ?, ?) returning id"
             )
             found = self.db.conn.execute(insert, [hashed, *parts]).fetchone()
-        self._last_prompt = (parts, int(found[0]))
-        return self._last_prompt[1]
+        if len(self._prompt_ids) >= _REMEMBERED:
+            self._prompt_ids.clear()
+        self._prompt_ids[parts] = int(found[0])
+        return self._prompt_ids[parts]
 
     def failures(self) -> list[dict[str, Any]]:
         """Requests that got no reply, oldest first."""

@@ -28,6 +28,15 @@ def test_adding_and_replacing_at_once_is_refused(shell: Shell, pests: Path) -> N
     assert (result.code, result.json["error"]["code"]) == (2, "add-or-replace")
 
 
+def test_the_plan_of_all_steps_knows_that_a_file_is_read(shell: Shell, pests: Path) -> None:
+    shell("init", str(pests))
+    (shell.cwd / "mine.txt").write_text("wing colour\n")
+    done = shell("attributes", "--plan", "--from", "mine.txt", "--json")
+    assert done.code == 0, done.err
+    assert done.json["data"]["plan"] == []
+    assert done.json["next"] == ["fgvr-kit attributes discover --from mine.txt"]
+
+
 def test_the_plan_asks_nobody_where_the_command_would_ask_nobody(shell: Shell, pests: Path) -> None:
     shell("init", pests)
     (shell.cwd / "mine.txt").write_text("rim\n")
