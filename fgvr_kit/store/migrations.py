@@ -263,7 +263,14 @@ def m003_what_was_asked_once(db: Database) -> None:
 @migrations()
 def m004_vectors_in_a_file(db: Database) -> None:
     # vectors: which row of a model's file (embedding/vectors.py) holds the vector of a pixel hash or a text.
-    db["vectors"].create({"model": str, "subject": str, "row": int}, pk=("model", "subject"))
+    # sum: of the row's bits, by which it is known again. A million rows come here: each is kept once, no rowid beside.
+    db.execute(
+        "create table vectors (model text, subject text, row integer, sum integer, primary key (model, subject))"
+        " without rowid"
+    )
+    db["vectors"].create_index(["model", "row"], unique=True)
+    # Those of before stand under other keys: they are computed again.
+    db["embeddings"].drop()
     # position: where the choice is shown, 0 is A. Those mined before had none: they are mined again.
     db["options"].delete_where()
     db["options"].add_column("position", int)

@@ -9,37 +9,17 @@ from fgvr_kit.types import Negative, Option
 
 
 class MinedTables(Tables):
-    def embeddings(self, model: str, subjects: Sequence[str]) -> dict[str, bytes]:
-        """subject (a pixel hash, or a text) -> vector as float32 bytes, for those that are there."""
-        found: dict[str, bytes] = {}
+    def vector_rows(self, model: str, subjects: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """subject (a pixel hash, or a text) -> (row of its vector in the model's file, sum of its bits), for those
+        that are there."""
+        found: dict[str, tuple[int, int]] = {}
         for chunk in chunks(subjects):
             marks = ",".join("?" * len(chunk))
-            found |= dict(
-                self.db.execute(
-                    f"select subject, vector from embeddings where model = ? and subject in ({marks})",
-                    [model, *chunk],
-                ).fetchall()
+            rows = self.db.execute(
+                f"select subject, row, sum from vectors where model = ? and subject in ({marks})",
+                [model, *chunk],
             )
-        return found
-
-    def put_embeddings(self, model: str, vectors: dict[str, bytes]) -> None:
-        with self.transaction():
-            self.db["embeddings"].upsert_all(
-                ({"model": model, "subject": s, "vector": v} for s, v in vectors.items()),
-                pk=("model", "subject"),
-            )
-
-    def vector_rows(self, model: str, subjects: Sequence[str]) -> dict[str, int]:
-        """subject (a pixel hash, or a text) -> row of its vector in the model's file, for those that are there."""
-        found: dict[str, int] = {}
-        for chunk in chunks(subjects):
-            marks = ",".join("?" * len(chunk))
-            found |= dict(
-                self.db.execute(
-                    f"select subject, row from vectors where model = ? and subject in ({marks})",
-                    [model, *chunk],
-                ).fetchall()
-            )
+            found.update({subject: (row, total) for subject, row, total in rows})
         return found
 
     def n_vector_rows(self, model: str) -> int:
@@ -47,19 +27,22 @@ class MinedTables(Tables):
         last = self.db.execute("select max(row) from vectors where model = ?", [model]).fetchone()[0]
         return 0 if last is None else int(last) + 1
 
-    def put_vector_rows(self, model: str, rows: Mapping[str, int]) -> None:
+    def put_vector_rows(self, model: str, rows: Mapping[str, tuple[int, int]]) -> None:
+        """rows: as vector_rows gives them. A row belongs to one subject only."""
         with self.transaction():
-            self.db["vectors"].upsert_all(
-                ({"model": model, "subject": s, "row": row} for s, row in rows.items()),
-                pk=("model", "subject"),
+            self.db.conn.executemany(
+                "insert into vectors (model, subject, row, sum) values (?, ?, ?, ?)"
+                " on conflict (model, subject) do update set row = excluded.row, sum = excluded.sum",
+                [(model, subject, row, total) for subject, (row, total) in rows.items()],
             )
 
-    def forget_vector_rows(self, model: str, subjects: Sequence[str]) -> None:
-        """These have no vector any more; what they had stands in no file, or is not whole."""
+    def forget_vector_rows(self, model: str, rows: Mapping[str, int]) -> None:
+        """subject -> row: what stands there is not its vector any more. A row that it got since is left alone."""
         with self.transaction():
-            for chunk in chunks(subjects):
-                marks = ",".join("?" * len(chunk))
-                self.db["vectors"].delete_where(f"model = ? and subject in ({marks})", [model, *chunk])
+            self.db.conn.executemany(
+                "delete from vectors where model = ? and subject = ? and row = ?",
+                [(model, subject, row) for subject, row in rows.items()],
+            )
 
     def negatives(self) -> dict[int, list[Negative]]:
         """image id -> negatives by rank."""

@@ -31,6 +31,14 @@ class RunTables(Tables):
         rows = self.db["steps"].rows_where("run_id = ?", [run_id], order_by="step")
         return [{**row, "terms": json.loads(row["terms"])} for row in rows]
 
+    def groups(self) -> dict[int, str]:
+        """image id -> key of the images that are no independent evidence of each other, of those in use."""
+        return dict(
+            self.db.execute(
+                "select id, coalesce(nullif(group_key, ''), sha256) from images where set_aside is null"
+            ).fetchall()
+        )
+
     def predictions(self, model: str, protocol: str) -> dict[int, Prediction]:
         """image id -> prediction."""
         rows = self.db.execute(
@@ -47,21 +55,15 @@ class RunTables(Tables):
 
     def put_predictions(self, model: str, protocol: str, predictions: Sequence[Prediction]) -> None:
         with self.transaction():
-            self.db["predictions"].upsert_all(
+            self.db.conn.executemany(
+                "insert or replace into predictions (model, protocol, image_id, options, predicted, truth, scores)"
+                " values (?, ?, ?, ?, ?, ?, ?)",
                 (
-                    {
-                        "model": model,
-                        "protocol": protocol,
-                        "image_id": p.image_id,
-                        "options": json.dumps(p.options, ensure_ascii=False),
-                        "predicted": p.predicted,
-                        "truth": p.truth,
-                        "scores": json.dumps(p.scores),
-                    }
+                    (model, protocol, p.image_id, json.dumps(p.options, ensure_ascii=False), p.predicted, p.truth,
+                     json.dumps(p.scores))
                     for p in predictions
                 ),
-                pk=("model", "protocol", "image_id"),
-            )
+            )  # fmt: skip
 
     def scores(self) -> list[Score]:
         rows = self.db.execute(

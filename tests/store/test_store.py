@@ -67,7 +67,7 @@ def test_what_is_written_is_there_after_closing(store: Store) -> None:
     store.put_run(id="align-1", stage="align", status="running")
     store.put_step("align-1", 1, 0.5, {"total": 2.0})
     store.finish("mine", "f", Summary("mine", {"negatives": 1}, notes=("untrained toy model",)))
-    store.put_embeddings("clip", {"s": b"1234"})
+    store.put_vector_rows("clip", {"s": (3, 1234)})
     store.close()
 
     again = Store(store.path)
@@ -86,7 +86,7 @@ def test_what_is_written_is_there_after_closing(store: Store) -> None:
     assert again.run("align-1") is not None
     assert again.steps("align-1")[0]["terms"] == {"total": 2.0}
     assert again.walk()["mine"]["summary"]["notes"] == ["untrained toy model"]
-    assert again.embeddings("clip", ["s", "t"]) == {"s": b"1234"}
+    assert again.vector_rows("clip", ["s", "t"]) == {"s": (3, 1234)}
 
 
 def test_an_image_that_changes_takes_what_was_made_from_it_with_it(store: Store) -> None:
