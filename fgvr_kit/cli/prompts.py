@@ -244,7 +244,7 @@ def _show(out: Output, workspace: Workspace, found: Preview) -> None:
 def _to_whom(found: Preview) -> str:
     if found.is_sent:
         return found.backend or "nobody is named yet"
-    is_clip = found.prompt.name in ("mine/class", "extract/clip")
+    is_clip = found.prompt.name.startswith("mine/") or found.prompt.name == "extract/clip"
     return f"CLIP {found.backend}".rstrip() if is_clip else "nobody"
 
 

@@ -70,8 +70,9 @@ def _in_words(workspace: Workspace, names: NameFinder) -> Iterator[Planted]:
 
 # --- lint ---------------------------------------------------------------------------------------------------
 
-WITHOUT_SUPERCLASS = frozenset({"guess/superclass", "mend/reply", "mine/class", "describe/template"})
-"""The first asks for it, the second follows a prompt that has it; the others are sent to no language model."""
+WITHOUT_SUPERCLASS = frozenset({"guess/superclass", "mend/reply", "describe/template"})
+"""The first asks for it, the second follows a prompt that has it; the third, like all of mine/, is sent to no
+language model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ def _not_given(workspace: Workspace, template: PromptTemplate) -> Iterator[Fault
 
 
 def _lacks_superclass(template: PromptTemplate) -> bool:
-    return template.name not in WITHOUT_SUPERCLASS and "superclass" not in template.uses
+    is_asked_for = template.name not in WITHOUT_SUPERCLASS and not template.name.startswith("mine/")
+    return is_asked_for and "superclass" not in template.uses
 
 
 def _no_superclass(template: PromptTemplate) -> Fault:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from fgvr_kit import plugins
@@ -19,6 +19,7 @@ from fgvr_kit.pipeline.called import image_called
 from fgvr_kit.pipeline.describe import TEMPLATE, is_seen
 from fgvr_kit.pipeline.extract.questions import Questions, options_of, schema_of, with_options
 from fgvr_kit.pipeline.leaks import finder
+from fgvr_kit.pipeline.mine.texts import variables_of
 from fgvr_kit.prompts import PromptTemplate
 from fgvr_kit.settings import plugin_section
 from fgvr_kit.training.examples import shuffled_options
@@ -28,7 +29,8 @@ from fgvr_kit.workspace import Workspace
 IN_A_GUESS = 4  # photographs that guess/superclass is sent, one each of so many classes
 
 _WITHOUT_IMAGE = frozenset({"discover", "describe", "mend", "mine"})
-_OF_IMAGE = frozenset({"general", "answers", "class_name", "name", "words"})
+_OF_CLASS = ("name", "synonyms", "scientific", "common", "parent")
+_OF_IMAGE = frozenset({"general", "answers", "class_name", "words", *_OF_CLASS})
 _OF_ATTRIBUTE = frozenset({"attribute", "question"})
 
 
@@ -170,6 +172,11 @@ class Scene:
         )
 
 
+def _of_class(variable: str, scene: Scene) -> Any:
+    """What a prompt of mine/ is given of the picture's class."""
+    return variables_of(scene.workspace.classes()[scene.image.class_name])[variable]
+
+
 _GIVEN: dict[str, Callable[[Scene], Any]] = {
     "n_attributes": lambda scene: scene.workspace.settings.discover.n_attributes,
     "seeds": Scene.seeds,
@@ -182,7 +189,7 @@ _GIVEN: dict[str, Callable[[Scene], Any]] = {
     "sentences": lambda scene: scene.workspace.settings.describe.sentences,
     "options": Scene.options,
     "n_images": lambda scene: len(scene.one_each),
-    "name": lambda scene: scene.display_name,
+    **{name: partial(_of_class, name) for name in _OF_CLASS},
     "class_name": lambda scene: scene.display_name,
     "words": lambda scene: [scene.display_name],
 }

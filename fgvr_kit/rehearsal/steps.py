@@ -20,7 +20,7 @@ def prompts_in_use(workspace: Workspace) -> dict[str, tuple[str, ...]]:
         "discover": tuple(discover.prompts_used(workspace)),
         "extract": tuple(prompts_of_extract(workspace, _attributes(workspace))),
         "describe": tuple(describe.prompts_used(workspace)),
-        "mine": (mine.CLASS_PROMPT,),
+        "mine": tuple(mine.prompts_used(workspace)),
         **getattr(recipe, "PROMPTS", {}),
         "eval": (CHOICE_PROMPT,),
     }

@@ -1,153 +1,170 @@
-"""mine: look-alike images of wrong classes for training, and options for the multiple-choice questions.
-
-Finedefics (section 3.2) takes three images of the three most similar wrong classes and leaves open how they
-are found. Here: classes by the cosine of the image with "an image of a {class}" (as FOCI ranks its options),
-and inside each class the image nearest to the anchor.
-"""
+"""mine: look-alike images of wrong classes for training, and options for the multiple-choice questions."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from fgvr_kit.embedding import Clip, clip_key
+from fgvr_kit import toy
+from fgvr_kit.embedding import Clip, Rows, clip_key
 from fgvr_kit.errors import DatasetError
-from fgvr_kit.fingerprint import fingerprint
+from fgvr_kit.fingerprint import digest_files, fingerprint
+from fgvr_kit.pipeline.mine import foci
+from fgvr_kit.pipeline.mine.guards import Suspects, same_or_related
+from fgvr_kit.pipeline.mine.mined import GUARDS, Drop, LookAlikes, Mined, Refused, Spread, Stray
+from fgvr_kit.pipeline.mine.negatives import Negatives, find_negatives
+from fgvr_kit.pipeline.mine.options import find_options, placed
+from fgvr_kit.pipeline.mine.texts import ClassTexts, nameless, texts_of
+from fgvr_kit.pipeline.mine.told import Told
 from fgvr_kit.progress import SILENT, Progress
-from fgvr_kit.types import Image, Negative, Notice, Option, Summary
+from fgvr_kit.settings import MineSettings
+from fgvr_kit.types import Image, ImageClass, Option
 from fgvr_kit.workspace import Workspace
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = [
+    "CLASS_PROMPT",
+    "GUARDS",
+    "Drop",
+    "LookAlikes",
+    "Mined",
+    "Refused",
+    "Spread",
+    "Stray",
+    "fingerprint_of",
+    "mine",
+    "prompts_used",
+    "write_foci",
+]
 
 CLASS_PROMPT = "mine/class"
 
 
-def mine(workspace: Workspace, progress: Progress = SILENT) -> Summary:
-    """Fill tables `negatives` (training images) and `options` (test images)."""
+def mine(workspace: Workspace, progress: Progress = SILENT) -> Mined:
+    """Fill tables `negatives` (training images) and `options` (test images).
+
+    Raises DatasetError where there is nothing to mine, or where the guards leave no negative at all; tables stay as
+    they were then.
+    """
     settings, store = workspace.settings.mine, workspace.store
     if not store.images():
         raise workspace.no_images()
-    clip = Clip(settings.model, device=workspace.settings.train.device)
+    clip = Clip(
+        settings.model, device=workspace.settings.train.device, precision=settings.precision, workers=settings.workers
+    )  # fmt: skip
     classes = workspace.classes()
     train, test = store.images("train"), store.images("test")
     made_from = fingerprint_of(workspace)  # before the work: what is edited meanwhile makes the step stale
     _refuse_unusable(workspace, train, test, len(classes))
-    names = list(classes)
-    texts = [workspace.prompts.render(CLASS_PROMPT, name=classes[n].display_name).text for n in names]
-    text_vectors = clip.texts(store, texts)  # (C, D)
-    both = [workspace.ref_of(image) for image in (*train, *test)]
-    image_vectors = clip.images(store, both, batch_size=settings.batch_size, progress=progress)  # (N, D)
-    train_vectors, test_vectors = image_vectors[: len(train)], image_vectors[len(train) :]
+    lines = texts_of(workspace, classes)
+    read, dropped = _read_options(workspace, classes)
+    texts = ClassTexts(list(lines), clip.classes(store, list(lines.values())), same_or_related(classes))
+    of_train, of_test = (_embedded(workspace, clip, images, progress) for images in (train, test))
 
-    negatives = find_negatives(train, train_vectors, names, text_vectors, n=settings.n_negatives)
-    options = find_options(test, test_vectors, names, text_vectors, n=settings.n_options)
-    store.put_mined(negatives, options)
-    summary = _summary(
-        settings.model,
-        clip.note,
-        train,
-        test,
-        negatives,
-        options,
-        settings.n_negatives,
-        min(settings.n_options, len(names)),
+    suspects = Suspects.of(store, store.images())
+    found = find_negatives(
+        train, of_train, texts, settings, duplicates=store.duplicates(), suspects=suspects, progress=progress
     )
+    if not found.negatives:
+        raise _nothing_left(workspace, found)
+    options = _options(test, of_test, texts, settings, read)
+    store.put_mined(found.negatives, options)
+    summary = Told(
+        settings, clip.note, train, test, len(classes), found, options, suspects.was_checked,
+        settings.model in toy.NAMES, settings.options_file, dropped, nameless(lines, classes, settings.prompt),
+    ).summary()  # fmt: skip
     store.finish("mine", made_from, summary)
-    return summary
+    return Mined(
+        found.negatives, options, found.drops, found.look_alikes, found.strays, found.n_strays,
+        found.own_class, found.wrong_class, found.wrong_image, suspects.was_checked, summary,
+    )  # fmt: skip
 
 
 def fingerprint_of(workspace: Workspace) -> str:
-    settings = workspace.settings.mine
-    names = [[c.name, c.display_name] for c in workspace.classes().values()]
-    images = workspace.store.digest_images(["id", "class", "split", "sha256"])
-    prompts = workspace.prompts.hashes([CLASS_PROMPT])
+    settings, store = workspace.settings.mine, workspace.store
+    file = _options_file(workspace)
     return fingerprint(
-        clip_key(settings.model), settings.n_negatives, settings.n_options, names, images, prompts
+        clip_key(settings.model, settings.precision),
+        settings.model_dump(exclude={"model", "batch_size", "workers"}),
+        [
+            [c.name, c.display_name, c.synonyms, c.scientific, c.common, c.parent]
+            for c in workspace.classes().values()
+        ],
+        store.digest_images(["id", "path", "class", "split", "sha256"]),
+        store.duplicates(),
+        [[finding.path, finding.other] for finding in store.findings("wrong-label")],
+        workspace.prompts.hashes(prompts_used(workspace)),
+        digest_files(file) if file and file.is_file() else "",
     )
 
 
-def find_negatives(
+def prompts_used(workspace: Workspace) -> tuple[str, ...]:
+    """The prompts that tell CLIP of the classes."""
+    return (workspace.settings.mine.prompt,)
+
+
+def write_foci(workspace: Workspace, path: Path) -> int:
+    """Write the options of the test images as an option file of FOCI; how many questions. Raises DatasetError
+    "no-options" where nothing is mined yet."""
+    options = workspace.store.options()
+    if not options:
+        raise DatasetError(
+            "the test images have no options yet", code="no-options", where=str(workspace.root), hint="fgvr-kit mine"
+        )  # fmt: skip
+    return foci.write(path, workspace.store.images("test"), workspace.classes(), options)
+
+
+def _embedded(workspace: Workspace, clip: Clip, images: Sequence[Image], progress: Progress) -> Rows:
+    refs = [workspace.ref_of(image) for image in images]
+    return clip.rows(workspace.store, refs, batch_size=workspace.settings.mine.batch_size, progress=progress)
+
+
+# --- options --------------------------------------------------------------------------------------------------
+
+
+def _options(
     images: Sequence[Image],
-    vectors: NDArray[np.float32],
-    names: Sequence[str],
-    text_vectors: NDArray[np.float32],
-    *,
-    n: int,
-) -> list[Negative]:
-    """For each image the nearest image of each of its n most similar wrong classes.
-
-    vectors: (N, D), text_vectors: (C, D), unit rows; names: the C class names. A class without images here
-    is never a negative, and neither is an image of the anchor's own pixels. Memory grows with the images of
-    a class times the anchors that chose it, not with N squared.
-    """
-    members: dict[str, NDArray[np.intp]] = {
-        name: np.array([i for i, image in enumerate(images) if image.class_name == name], dtype=np.intp)
-        for name in names
-    }
-    class_similarity = vectors @ text_vectors.T  # (N, C)
-    ranking = class_similarity.copy()
-    column = {name: c for c, name in enumerate(names)}
-    ranking[np.arange(len(images)), [column[image.class_name] for image in images]] = -np.inf
-    ranking[:, [c for c, name in enumerate(names) if not len(members[name])]] = -np.inf
-    chosen = _top(ranking, min(n, len(names) - 1))  # (N, n)
-
-    found: list[Negative] = []
-    for c, name in enumerate(names):
-        anchors, ranks = np.nonzero((chosen == c) & np.isfinite(np.take_along_axis(ranking, chosen, 1)))
-        if not len(anchors):
-            continue
-        nearness = vectors[anchors] @ vectors[members[name]].T  # (anchors, members)
-        for row, (anchor, rank) in enumerate(zip(anchors.tolist(), ranks.tolist(), strict=True)):
-            same = [
-                j for j, m in enumerate(members[name].tolist()) if images[m].sha256 == images[anchor].sha256
-            ]
-            nearness[row, same] = -np.inf
-            best = int(np.argmax(nearness[row]))
-            if np.isfinite(nearness[row, best]):
-                found.append(
-                    Negative(
-                        images[anchor].id,
-                        rank,
-                        images[int(members[name][best])].id,
-                        name,
-                        round(float(class_similarity[anchor, c]), 6),
-                        round(float(nearness[row, best]), 6),
-                    )
-                )
-    return sorted(found, key=lambda negative: (negative.image_id, negative.rank))
-
-
-def find_options(
-    images: Sequence[Image],
-    vectors: NDArray[np.float32],
-    names: Sequence[str],
-    text_vectors: NDArray[np.float32],
-    *,
-    n: int,
+    vectors: Rows,
+    texts: ClassTexts,
+    settings: MineSettings,
+    read: Mapping[int, Sequence[str]],
 ) -> list[Option]:
-    """For each image its class and the n - 1 most similar wrong classes, as FOCI chooses them."""
-    similarity = vectors @ text_vectors.T  # (N, C)
-    column = {name: c for c, name in enumerate(names)}
-    found: list[Option] = []
-    for row, image in enumerate(images):
-        truth = column[image.class_name]
-        wrong = similarity[row].copy()
-        wrong[truth] = -np.inf
-        order = [truth, *_top(wrong[None], min(n, len(names)) - 1)[0].tolist()]
-        found += [
-            Option(image.id, rank, names[c], round(float(similarity[row, c]), 6), rank)
-            for rank, c in enumerate(order)
-        ]
-    return found
+    """Those that were read from a file, or else those that are found here."""
+    if read:
+        return _as_read(images, vectors, texts, read, settings.seed)
+    return find_options(
+        images, vectors, texts, n=settings.n_options, kind=settings.options, seed=settings.seed
+    )
 
 
-def _top(values: NDArray[np.float32], n: int) -> NDArray[np.intp]:
-    """(N, n) columns of the largest values of each row, largest first; ties by column."""
-    return np.argsort(-values, axis=1, kind="stable")[:, :n]
+def _options_file(workspace: Workspace) -> Path | None:
+    name = workspace.settings.mine.options_file
+    return workspace.root / name if name else None
+
+
+def _read_options(
+    workspace: Workspace, classes: Mapping[str, ImageClass]
+) -> tuple[dict[int, list[str]], tuple[tuple[str, int, str], ...]]:
+    file = _options_file(workspace)
+    return foci.read(file, workspace.store.images(), classes) if file else ({}, ())
+
+
+def _as_read(
+    images: Sequence[Image], vectors: Rows, texts: ClassTexts, read: Mapping[int, Sequence[str]], seed: int
+) -> list[Option]:
+    """Options as a file has them, with the cosines and places of here."""
+    column = texts.columns
+    rows = [row for row, image in enumerate(images) if image.id in read]
+    chosen = []
+    for row in rows:
+        names = read[images[row].id]
+        cosines = vectors[np.array([row])] @ texts.vectors[[column[name] for name in names]].T  # (1, K)
+        chosen.append(list(zip(names, cosines[0].tolist(), strict=True)))
+    return placed([images[row] for row in rows], chosen, seed=seed)
+
+
+# --- nothing to mine ------------------------------------------------------------------------------------------
 
 
 def _refuse_unusable(
@@ -170,51 +187,14 @@ def _refuse_unusable(
         )
 
 
-def _summary(
-    model: str,
-    note: str | None,
-    train: Sequence[Image],
-    test: Sequence[Image],
-    negatives: Sequence[Negative],
-    options: Sequence[Option],
-    n_negatives: int,
-    n_options: int,
-) -> Summary:
-    done: dict[str, Any] = {
-        "model": model,
-        "training images": len(train),
-        "negatives": len(negatives),
-        "test images": len(test),
-        f"questions of {n_options} options": len({o.image_id for o in options}),
-    }
-    if negatives:
-        done["cosine with the negative image, mean"] = round(
-            float(np.mean([n.image_similarity for n in negatives])), 3
-        )
-        done["most mistaken for each other"] = _look_alikes(train, negatives)
-    per_image = Counter(n.image_id for n in negatives)
-    short = sum(per_image[image.id] < n_negatives for image in train)
-    notices = (
-        [
-            Notice(
-                f"{short} training images have fewer than {n_negatives} negatives",
-                code="few-negatives",
-                why="there are fewer other classes with training images",
-                hint=f"[mine] n_negatives = {n_negatives} asks for more than there are",
-            )
-        ]
-        if short
-        else []
-    )
-    return Summary("mine", done, notes=(f"{model}: {note}",) if note else (), notices=tuple(notices))
-
-
-def _look_alikes(train: Sequence[Image], negatives: Sequence[Negative]) -> str:
-    """The three pairs of classes that are most often each other's nearest wrong class."""
-    class_of = {image.id: image.class_name for image in train}
-    pairs: Counter[tuple[str, str]] = Counter()
-    for negative in negatives:
-        if negative.rank == 0:
-            a, b = sorted((class_of[negative.image_id], negative.class_name))
-            pairs[a, b] += 1
-    return "; ".join(f"{a} / {b} ({n})" for (a, b), n in pairs.most_common(3))
+def _nothing_left(workspace: Workspace, found: Negatives) -> DatasetError:
+    """The error where no training image has a look-alike of another class."""
+    guarded = "; ".join(f"{drop.n:,} times: {drop.why}" for drop in found.drops)
+    return DatasetError(
+        "no training image has a negative",
+        code="no-negatives-left",
+        where=str(workspace.dataset),
+        why=f"the guards leave no candidate ({guarded})" if guarded else "only one class has training images",
+        hint="fgvr-kit check shows copies and conflicts; [mine] near_copy lets more through"
+        if guarded else "add training images of other classes and run fgvr-kit init again",
+    )  # fmt: skip

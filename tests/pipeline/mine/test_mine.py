@@ -1,139 +1,103 @@
 from __future__ import annotations
 
+import json
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
+from fgvr_kit.dataset.classes import CLASS_COLUMNS
+from fgvr_kit.edited import read_csv, write_csv
+from fgvr_kit.embedding import Clip
 from fgvr_kit.errors import FgvrError
 from fgvr_kit.pipeline.init import init
-from fgvr_kit.pipeline.mine import find_negatives, find_options, fingerprint_of, mine
-from fgvr_kit.types import Image
+from fgvr_kit.pipeline.mine import fingerprint_of, mine, write_foci
+from fgvr_kit.types import Finding
 from fgvr_kit.workspace import Workspace
 from tests.ejected import ejected
-from tests.photographs import class_folders
+from tests.photographs import class_folders, picture
 
-
-def unit(rows: object) -> np.ndarray:
-    values = np.asarray(rows, dtype=np.float32)
-    return values / np.linalg.norm(values, axis=-1, keepdims=True)
-
-
-def images(classes: list[str], shas: list[str] | None = None) -> list[Image]:
-    return [
-        Image(i + 1, f"{name}/{i}", name, "train", (shas or [str(k) for k in range(len(classes))])[i])
-        for i, name in enumerate(classes)
-    ]
-
-
-def test_negatives_are_the_nearest_images_of_the_most_similar_wrong_classes() -> None:
-    names = ["a", "b", "c"]
-    text = unit([[1, 0, 0], [0.8, 0.6, 0], [0, 0, 1]])
-    members = images(["a", "b", "b", "c"])
-    vectors = unit([[1, 0.1, 0], [0.5, 1, 0], [1, 0.2, 0], [0, 0.1, 1]])
-
-    found = find_negatives(members, vectors, names, text, n=2)
-
-    assert [(x.image_id, x.rank, x.class_name, x.negative_id) for x in found if x.image_id == 1] == [
-        (1, 0, "b", 3),  # text of b is nearer to image 1 than c; inside b, image 3 is nearer than 2
-        (1, 1, "c", 4),
-    ]
-    assert found[0].image_similarity == pytest.approx(float(vectors[0] @ vectors[2]), abs=1e-6)
-    assert found[0].class_similarity == pytest.approx(float(vectors[0] @ text[1]), abs=1e-6)
-
-
-def test_mining_equals_brute_force_on_random_vectors() -> None:
-    random = np.random.default_rng(0)
-    names = [f"class {c}" for c in range(7)]
-    labels = random.integers(0, 7, 120)
-    members = images([names[c] for c in labels])
-    vectors, text = unit(random.normal(size=(120, 16))), unit(random.normal(size=(7, 16)))
-    expected = []
-    for i in range(120):
-        wrong = sorted((c for c in range(7) if c != labels[i]), key=lambda c: -float(vectors[i] @ text[c]))
-        for rank, c in enumerate(wrong[:3]):
-            inside = [j for j in range(120) if labels[j] == c]
-            best = max(inside, key=lambda j: float(vectors[i] @ vectors[j]))
-            expected.append((i + 1, rank, names[c], best + 1))
-    found = find_negatives(members, vectors, names, text, n=3)
-    assert [(x.image_id, x.rank, x.class_name, x.negative_id) for x in found] == expected
-
-
-def test_the_same_picture_under_another_label_is_no_negative() -> None:
-    members = images(["a", "b", "b"], ["same", "same", "other"])
-    vectors = unit([[1, 0], [1, 0], [0, 1]])
-    found = find_negatives(members, vectors, ["a", "b"], unit([[1, 0], [1, 1]]), n=1)
-    assert {x.image_id: x.negative_id for x in found}[1] == 3
-
-
-def test_a_class_without_training_images_is_no_negative() -> None:
-    found = find_negatives(
-        images(["a", "c"]), unit([[1, 0], [0, 1]]), ["a", "b", "c"], unit([[1, 0], [0.9, 0.1], [0, 1]]), n=2
-    )
-    assert {x.class_name for x in found} == {"a", "c"}
-    assert len(found) == 2
-
-
-def test_options_are_the_truth_and_the_most_similar_wrong_classes() -> None:
-    """As FOCI: of the classes by similarity, the truth first, then the best wrong ones."""
-    random = np.random.default_rng(1)
-    names = [f"class {c}" for c in range(9)]
-    labels = random.integers(0, 9, 40)
-    vectors, text = unit(random.normal(size=(40, 8))), unit(random.normal(size=(9, 8)))
-    found = find_options(images([names[c] for c in labels]), vectors, names, text, n=4)
-    for i in range(40):
-        top = list(np.argsort(vectors[i] @ text.T)[::-1])
-        wrong = [c for c in top if c != labels[i]][:3]
-        assert [o.class_name for o in found if o.image_id == i + 1] == [names[c] for c in (labels[i], *wrong)]
-
-
-def test_fewer_classes_than_options_gives_all_classes() -> None:
-    found = find_options(images(["a"]), unit([[1, 0]]), ["a", "b"], unit([[1, 0], [0, 1]]), n=4)
-    assert [o.class_name for o in found] == ["a", "b"]
+TOY = ("mine.model=toy-clip", "mine.batch_size=4", "mine.near_copy=1", "train.device=cpu")
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     folder = class_folders(tmp_path / "pests", {"bee": 5, "wasp": 5, "ant": 5})
     init(folder, tmp_path / "work")
-    return Workspace(tmp_path / "work", ["mine.model=toy-clip", "mine.batch_size=4"])
+    return other(tmp_path / "work")
+
+
+def other(root: Path | Workspace, *overrides: str) -> Workspace:
+    return Workspace(root.root if isinstance(root, Workspace) else root, [*TOY, *overrides])
+
+
+def set_class(workspace: Workspace, name: str, **cells: str) -> None:
+    path = workspace.root / "classes.csv"
+    rows = read_csv(path, CLASS_COLUMNS)[1]
+    table = [row | (cells if row["class"] == name else {}) for row in rows]
+    write_csv(path, CLASS_COLUMNS, [[row[c] for c in CLASS_COLUMNS] for row in table])
+
+
+def tables(workspace: Workspace) -> tuple[Any, Any]:
+    return workspace.store.negatives(), workspace.store.options()
 
 
 def test_mining_fills_both_tables_and_says_what_it_rests_on(workspace: Workspace, cache_folder: Path) -> None:
-    summary = mine(workspace)
+    mined = mine(workspace)
     store = workspace.store
     assert {len(negatives) for negatives in store.negatives().values()} == {2}
     assert set(store.negatives()) == {image.id for image in store.images("train")}
     assert {len(options) for options in store.options().values()} == {3}
     assert set(store.options()) == {image.id for image in store.images("test")}
-    assert summary.notes == ("toy-clip: untrained toy model",)
+    assert [n for some in store.negatives().values() for n in some] == mined.negatives
+    assert mined.summary.notes == ("toy-clip: untrained toy model",)
     assert store.walk()["mine"]["summary"]["notes"] == ["toy-clip: untrained toy model"]
+    assert {notice.code for notice in mined.summary.notices} == {"few-negatives", "few-options"}
+    assert json.dumps(mined.summary.as_dict())
 
 
-def test_a_second_run_embeds_nothing_and_a_killed_one_ends_alike(
+def test_a_second_run_changes_nothing_and_loads_no_model(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, cache_folder: Path
 ) -> None:
-    from fgvr_kit.embedding import Clip
-
-    mine(workspace)
-    whole = (workspace.store.negatives(), workspace.store.options())
-    vectors = dict(workspace.store.db.execute("select subject, vector from embeddings").fetchall())
-    image_rows = [s for s in vectors if not s.startswith("text:")]
-    for subject in image_rows[6:]:  # as if killed after some batches
-        workspace.store.db["embeddings"].delete_where("subject = ?", [subject])
-    mine(workspace)
-    assert (workspace.store.negatives(), workspace.store.options()) == whole
-    assert (
-        dict(workspace.store.db.execute("select subject, vector from embeddings").fetchall()).keys()
-        == vectors.keys()
-    )
+    first, before = mine(workspace), tables(workspace)
 
     def refuse(*_: object) -> None:
         raise AssertionError("the model was loaded although every vector is stored")
 
     monkeypatch.setattr(Clip, "_load", refuse)
-    mine(workspace)
+    assert mine(other(workspace)) == first
+    assert tables(workspace) == before
+    assert workspace.store.walk()["mine"]["fingerprint"] == fingerprint_of(workspace)
+
+
+def test_a_killed_run_ends_alike(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_folder: Path
+) -> None:
+    workspace.close()
+    shutil.copytree(workspace.root, tmp_path / "whole")
+    encode, n_calls = Clip._encode_images, 0
+
+    def dying(self: Clip, pixels: Any) -> Any:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 3:
+            raise KeyboardInterrupt
+        return encode(self, pixels)
+
+    monkeypatch.setattr(Clip, "_encode_images", dying)
+    killed, whole = other(workspace), other(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        mine(killed)
+    assert tables(killed) == ({}, {})
+    n_calls = 10
+    mine(killed)
+    n_resumed = n_calls - 10
+    n_calls = 10
+    mine(whole)
+    assert n_resumed == n_calls - 10 - 2
+    assert tables(killed) == tables(whole)
 
 
 @pytest.mark.parametrize(
@@ -142,33 +106,147 @@ def test_a_second_run_embeds_nothing_and_a_killed_one_ends_alike(
         ("", "no-mine-model"),
         ("ViT-L-14", "mine-model-spec"),
         ("ViT-L-41:openai", "clip-unknown"),
-        ("ViT-B-32:no-such-tag", "clip-unreachable"),
+        ("ViT-B-32:no-such-tag", "clip-unknown-weights"),
         ("ViT-B-32:/nowhere/weights.pt", "clip-unreachable"),
     ],
 )
 def test_a_wrong_clip_model_is_named(workspace: Workspace, model: str, code: str) -> None:
-    other = Workspace(workspace.root, [f"mine.model='{model}'"])
+    wrong = other(workspace, f"mine.model='{model}'")
     with pytest.raises(FgvrError) as caught:
-        mine(other)
+        mine(wrong)
     assert caught.value.code == code
     assert caught.value.hint
-    assert other.store.negatives() == {}
+    assert wrong.store.negatives() == {}
 
 
 def test_a_prompt_edited_while_images_are_embedded_makes_the_step_stale(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, cache_folder: Path
 ) -> None:
-    from fgvr_kit.embedding import Clip
-
-    prompt, embed = ejected(workspace.root, "mine/class"), Clip.images
+    prompt, embed = ejected(workspace.root, "mine/class"), Clip.rows
 
     def edit_and_embed(self: Clip, *args: object, **options: object) -> object:
         prompt.write_text(prompt.read_text() + "\nBlurred.")
         return embed(self, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Clip, "images", edit_and_embed)
+    monkeypatch.setattr(Clip, "rows", edit_and_embed)
     mine(workspace)
     assert workspace.store.walk()["mine"]["fingerprint"] != fingerprint_of(workspace)
+
+
+def test_what_decides_the_tables_makes_the_step_stale(workspace: Workspace, cache_folder: Path) -> None:
+    path = workspace.store.images("train")[0].path
+    changes: list[Any] = [
+        lambda: set_class(workspace, "bee", synonyms="honey bee"),
+        lambda: set_class(workspace, "bee", parent="insect"),
+        lambda: workspace.store.put_duplicates([("a", "b", 0.9)]),
+        lambda: workspace.store.put_findings([Finding("wrong-label", "warning", "", path=path)]),
+    ]
+    seen = [fingerprint_of(workspace)]
+    for change in changes:
+        change()
+        seen.append(fingerprint_of(workspace))
+    seen += [
+        fingerprint_of(other(workspace, f"mine.{to}"))
+        for to in ("seed=1", "near_copy=0.5", "prompt=mine/ensemble")
+    ]
+    assert len(set(seen)) == len(seen)
+    assert fingerprint_of(other(workspace, "mine.workers=1", "mine.batch_size=2")) == fingerprint_of(
+        workspace
+    )
+
+
+def test_guards_are_told_in_the_table(workspace: Workspace, cache_folder: Path) -> None:
+    set_class(workspace, "bee", synonyms="Wasp")
+    mined = mine(workspace)
+    related = [i.id for i in workspace.store.images("train") if i.class_name in ("bee", "wasp")]
+    assert {n.class_name for n in mined.negatives if n.image_id in related} == {"ant"}
+    assert ("candidates: synonym", len(related), mined.drops[0].why) in mined.summary.dropped
+    assert {len(some) for some in workspace.store.options().values()} == {2, 3}
+
+
+def test_suspects_of_the_last_check_are_no_negatives(workspace: Workspace, cache_folder: Path) -> None:
+    assert not mine(workspace).labels_checked
+    suspects = [image for image in workspace.store.images("train") if image.class_name == "bee"]
+    workspace.store.put_findings(
+        [Finding("wrong-label", "warning", "", path=image.path) for image in suspects]
+    )
+    mined = mine(workspace)
+    assert mined.labels_checked
+    assert {n.class_name for n in mined.negatives} == {"ant", "wasp"}
+
+
+def test_all_images_alike_is_an_error_and_nothing_is_stored(tmp_path: Path, cache_folder: Path) -> None:
+    for name in ("bee", "wasp"):
+        for split in ("train", "test"):
+            (tmp_path / "pests" / split / name).mkdir(parents=True)
+            for i in range(2):
+                picture(f"test {name} {i}" if split == "test" else "same").save(
+                    tmp_path / "pests" / split / name / f"{i}.png"
+                )
+    init(tmp_path / "pests", tmp_path / "work")
+    with other(tmp_path / "work") as workspace:
+        with pytest.raises(FgvrError) as caught:
+            mine(workspace)
+        assert caught.value.code == "no-negatives-left"
+        assert tables(workspace) == ({}, {})
+        assert "mine" not in workspace.store.walk()
+
+
+def test_one_class_to_train_on_is_an_error(tmp_path: Path, cache_folder: Path) -> None:
+    counts = {"train/bee": 3, "test/bee": 2, "test/wasp": 2}
+    init(class_folders(tmp_path / "pests", counts), tmp_path / "work")
+    with other(tmp_path / "work") as workspace, pytest.raises(FgvrError) as caught:
+        mine(workspace)
+    assert caught.value.code == "no-negatives-left"
+    assert "only one class" in (caught.value.why or "")
+
+
+def test_classes_without_training_or_test_images_are_options_only(tmp_path: Path, cache_folder: Path) -> None:
+    counts = {"train/bee": 3, "train/wasp": 3, "train/ant": 3, "test/bee": 2, "test/fly": 2}
+    init(class_folders(tmp_path / "pests", counts), tmp_path / "work")
+    with other(tmp_path / "work") as workspace:
+        mined = mine(workspace)
+    assert {n.class_name for n in mined.negatives} == {"bee", "wasp", "ant"}
+    assert Counter(o.class_name for o in mined.options) == dict.fromkeys(("bee", "wasp", "ant", "fly"), 4)
+
+
+def test_options_of_a_file_are_taken_as_they_are(workspace: Workspace, cache_folder: Path) -> None:
+    set_class(workspace, "bee", synonyms="wasp")  # right answers too; what a file says stands
+    image = next(i for i in workspace.store.images("test") if i.class_name == "bee")
+    told = {"bee": [{"image": image.path, "options": ["bee", "ant", "wasp"], "groundtruth": "bee"}]}
+    (workspace.root / "foci.json").write_text(json.dumps(told))
+    reading = other(workspace, "mine.options_file=foci.json")
+    mined = mine(reading)
+    assert [(o.image_id, o.class_name) for o in mined.options] == [
+        (image.id, c) for c in ("bee", "wasp", "ant")
+    ]
+    assert sorted(o.position for o in mined.options) == [0, 1, 2]
+    assert {what for what, _, _ in mined.summary.dropped} >= {"test images"}
+    write_foci(reading, workspace.root / "again.json")
+    assert json.loads((workspace.root / "again.json").read_text())["bee"] == told["bee"]
+    before = fingerprint_of(reading)
+    (workspace.root / "foci.json").write_text(json.dumps({**told, "ant": []}))
+    assert fingerprint_of(reading) != before
+
+
+def test_options_that_are_written_are_read_as_the_same_table(
+    workspace: Workspace, cache_folder: Path
+) -> None:
+    mine(workspace)
+    before = tables(workspace)
+    assert write_foci(workspace, workspace.root / "foci.json") == len(before[1])
+    mine(other(workspace, "mine.options_file=foci.json"))
+    assert tables(workspace) == before
+
+
+def test_an_ensemble_of_texts_changes_the_vectors_and_not_the_form(
+    workspace: Workspace, cache_folder: Path
+) -> None:
+    plain = mine(workspace).own_class
+    ensemble = mine(other(workspace, "mine.prompt=mine/ensemble")).own_class
+    assert plain is not None
+    assert ensemble is not None
+    assert plain.mean != ensemble.mean
 
 
 def test_without_its_database_a_workspace_is_to_be_initialised_again(workspace: Workspace) -> None:
