@@ -108,14 +108,18 @@ def _steps(out: Output, workspace: Workspace) -> dict[str, Callable[[], None]]:
         for summary in train_recipe(workspace, out.progress)[1]:
             out.summary(summary)
 
+    def judge() -> None:
+        out.summary(evaluate(workspace, [], out.progress, baselines=True)[0])
+        out.summary(evaluate(workspace, contenders(workspace), out.progress)[0])
+
     return {
         "check": lambda: out.summary(check(workspace, progress=out.progress).summary),
         "discover": lambda: out.summary(discover(workspace, from_file=attributes, replace=True)),
         "extract": lambda: out.summary(extract(workspace, progress=out.progress)),
         "describe": lambda: out.summary(describe(workspace, progress=out.progress)),
-        "mine": lambda: out.summary(mine(workspace, out.progress)),
+        "mine": lambda: out.summary(mine(workspace, out.progress).summary),
         "instruct": train,  # the last stage stands only when all before it do
-        "eval": lambda: out.summary(evaluate(workspace, contenders(workspace), out.progress)[0]),
+        "eval": judge,
     }
 
 

@@ -106,23 +106,12 @@ class Output:
         console.print(table)
 
     def scores(self, scores: Sequence[Score]) -> None:
-        """Accuracies and differences with their intervals, in per cent."""
+        """One line for each contender and protocol, in per cent; every figure of every class is in the JSON."""
+        from fgvr_kit.cli.scores import table_of
+
         self.data["scores"] = [asdict(score) for score in scores]
-        rows = [
-            (
-                s.model,
-                s.protocol,
-                s.metric,
-                f"{100 * s.value:.1f}",
-                f"[{100 * s.low:.1f}, {100 * s.high:.1f}]",
-                str(s.n),
-                s.note or "",
-            )
-            for s in scores
-        ]
-        self.table(
-            "scores, in %", ("model", "protocol", "metric", "value", "95 % interval", "images", "note"), rows
-        )
+        header, rows = table_of(scores)
+        self.table("scores, in %", header, rows)
 
     def notes(self, notes: Sequence[str]) -> None:
         if not self.is_json:

@@ -1,79 +1,86 @@
-"""eval: every contender answers the same questions; accuracies with intervals, and paired differences."""
+"""eval: every contender answers the same questions; accuracies with intervals, and paired differences.
+
+One table for all: whoever has answered every question of an exam of now is in it, in whichever run that was.
+A run asks the MLLMs, or the baselines; nobody is asked anything twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fgvr_kit.errors import ModelError, SettingsError
-from fgvr_kit.evaluation.metrics import paired_interval, wilson_interval
-from fgvr_kit.evaluation.protocols import Question, answer_choices, choice_questions, protocol_of
+from fgvr_kit.errors import DatasetError, SettingsError
+from fgvr_kit.evaluation import advice
+from fgvr_kit.evaluation.baselines import baselines as baselines_of
+from fgvr_kit.evaluation.baselines.classifier import Classifier
+from fgvr_kit.evaluation.contenders import Contender, Sheet
+from fgvr_kit.evaluation.exams import Exam, choice_exam, closed_exam
+from fgvr_kit.evaluation.protocols import choice_questions, protocol_of
+from fgvr_kit.evaluation.rules import RULES, MostFrequent
+from fgvr_kit.evaluation.scoring import Marked, Row, accuracies
+from fgvr_kit.evaluation.told import about_baselines, about_exams
 from fgvr_kit.fingerprint import fingerprint
 from fgvr_kit.progress import SILENT, Progress
-from fgvr_kit.types import Notice, Prediction, Score, Summary
+from fgvr_kit.types import Notice, Score, Summary
 from fgvr_kit.workspace import Workspace
-
-if TYPE_CHECKING:
-    from fgvr_kit.families.base import Vlm
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """A model to be scored. label: for people.  key: what its predictions are stored under, holding all that
-    decides them.  adapter: folder of a trained adapter, None for the base model as it is."""
+class Table:
+    """An exam and the rows of those who have answered it whole, in the order in which they are shown."""
 
-    label: str
-    key: str
-    adapter: Path | None = None
-    note: str | None = None
+    marked: Marked
+    rows: tuple[Row, ...]
+
+    @property
+    def reference(self) -> Row | None:
+        """Whom the others are compared with: the first MLLM (the base model, zero-shot), or the first baseline."""
+        first = [row for role in ("model", "baseline") for row in self.rows if row.role == role]
+        return first[0] if first else None
+
+    def scores(self) -> list[Score]:
+        found = [self.marked.chance()]
+        for row in self.rows:
+            found += self.marked.scores(row)
+        if reference := self.reference:
+            for row in self.rows:
+                if row is not reference and row.role != "rule":
+                    found += self.marked.compared(row, reference)
+        return found
 
 
 def evaluate(
-    workspace: Workspace, contenders: Sequence[Contender], progress: Progress = SILENT
+    workspace: Workspace,
+    contenders: Sequence[Contender],
+    progress: Progress = SILENT,
+    *,
+    baselines: bool = False,
 ) -> tuple[Summary, list[Score]]:
     """Let each contender answer the questions it has not answered yet, and write table `scores`.
 
-    The first contender is the one that the others are compared with (the base model, zero-shot).
+    contenders: the MLLMs, the one that the others are compared with first (the base model, zero-shot).
+    baselines: ask the baselines instead; no MLLM is loaded then, but those who have answered are in the table.
+    Raises SettingsError where nobody is chosen who could be asked, DatasetError where there is nothing to ask.
     """
-    settings, store = workspace.settings, workspace.store
-    if not settings.train.model:
+    if not baselines and not contenders:
         raise SettingsError(
             "no model is chosen: train.model is empty",
             code="no-train-model",
-            hint="--model HUB_ID or a folder; [train] model in fgvr.toml keeps it",
+            hint="--model HUB_ID or a folder; without an MLLM: fgvr-kit eval --baselines",
         )
-    questions = choice_questions(workspace)
-    protocol = protocol_of(questions, settings.train.max_pixels)
-    notes: dict[str, None] = {}
-    correct: dict[str, list[bool]] = {}
-    scores: list[Score] = []
-    for contender in contenders:
-        predictions, note = _answers_of(workspace, contender, questions, protocol, progress)
-        correct[contender.label] = [predictions[q.image.id].is_correct for q in questions]
-        if note:
-            notes |= dict.fromkeys(note.split("; "))
-        scores.append(_accuracy(contender.label, protocol, correct[contender.label], note))
-    baseline = contenders[0].label
-    for contender in contenders[1:]:
-        difference, low, high = paired_interval(correct[baseline], correct[contender.label])
-        scores.append(
-            Score(
-                contender.label,
-                protocol,
-                f"difference from {baseline}",
-                len(questions),
-                difference,
-                low,
-                high,
-                scores[0].note,
-            )
-        )
-    store.put_scores(scores)
-    summary = _summary(workspace, questions, protocol, contenders, tuple(notes))
-    store.finish("eval", fingerprint_of(workspace, contenders), summary)
+    exams = _exams(workspace, needs_choice=not baselines)
+    ladder = _ladder(workspace, must=baselines)
+    rules = [MostFrequent.of(workspace)]
+    n_answered = _ask(workspace, [*rules, *(ladder if baselines else contenders)], exams, progress)
+    tables = _tables(workspace, exams, [*rules, *ladder, *contenders])
+    scores = [score for table in tables for score in table.scores()]
+    workspace.store.put_scores(scores)
+    if baselines:
+        summary = _summary_of_baselines(workspace, tables, ladder, n_answered)
+    else:
+        summary = _summary(workspace, tables, contenders)
+        workspace.store.finish("eval", fingerprint_of(workspace, contenders), summary)
     return summary, scores
 
 
@@ -84,88 +91,150 @@ def fingerprint_of(workspace: Workspace, contenders: Sequence[Contender]) -> str
     )
 
 
-def _answers_of(
-    workspace: Workspace,
-    contender: Contender,
-    questions: Sequence[Question],
-    protocol: str,
-    progress: Progress,
-) -> tuple[dict[int, Prediction], str | None]:
-    """image id -> prediction, and the model's note. The model is loaded only when an answer is missing."""
-    from fgvr_kit.families.base import Vlm
-
-    store, train = workspace.store, workspace.settings.train
-    known = store.predictions(contender.key, protocol)
-    if all(question.image.id in known for question in questions):
-        return known, contender.note
-    vlm = Vlm.load(
-        workspace.base_model,
-        device=train.device,
-        quantize=train.quantize,
-        max_pixels=train.max_pixels,
-        adapter=contender.adapter,
-    )
-    with progress.task(f"asking {contender.label}", len(questions), done=len(known)) as task:
-        for batch in _batches(questions, workspace.settings.evaluate.batch_size):
-            if all(question.image.id in known for question in batch):
-                continue
-            answered = _answered(vlm, workspace, batch)
-            store.put_predictions(contender.key, protocol, answered)
-            known |= {prediction.image_id: prediction for prediction in answered}
-            task.advance(len(batch))
-    return known, contender.note
+def told(scores: Sequence[Score]) -> str:
+    """The table in a line: accuracies of all but the rules and the shots, in the exam that is the last one."""
+    found = [s for s in accuracies(scores) if s.model not in RULES and " shot" not in s.model]
+    return "; ".join(f"{s.model} {100 * s.value:.1f} %" for s in found if s.protocol == found[-1].protocol)
 
 
-def _answered(vlm: Vlm, workspace: Workspace, batch: Sequence[Question]) -> list[Prediction]:
-    import torch
+def _exams(workspace: Workspace, *, needs_choice: bool) -> list[Exam]:
+    """All classes, then the options, where they are mined. Of many exams, those that can be held."""
+    if needs_choice:
+        choice: list[Exam] = [choice_exam(workspace)]
+    else:
+        try:
+            choice = [choice_exam(workspace)]
+        except DatasetError as error:
+            if error.code != "no-options":
+                raise
+            choice = []
+    return [closed_exam(workspace), *choice]
 
+
+def _ladder(workspace: Workspace, *, must: bool) -> list[Contender]:
+    """The baselines; without a CLIP model none, unless they are asked for."""
+    if must and not workspace.settings.mine.model:
+        raise SettingsError(
+            "no CLIP model is chosen, and baselines rest on one: mine.model is empty",
+            code="no-mine-model",
+            hint="fgvr-kit mine --model ViT-L-14:laion2b_s32b_b82k, or --set mine.model=...",
+        )
     try:
-        return answer_choices(vlm, workspace, batch)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{len(batch)} questions at once do not fit into the memory of the GPU",
-            code="out-of-memory",
-            hint='a smaller evaluate.batch_size, a smaller train.max_pixels, or train.quantize = "nf4"',
-        ) from error
+        return baselines_of(workspace, workspace.settings.evaluate.shots)
+    except SettingsError:
+        if must:
+            raise
+        return []  # an MLLM is evaluated: a CLIP that cannot be named any more is no reason not to
 
 
-def _batches(questions: Sequence[Question], size: int) -> Iterator[list[Question]]:
-    """Batches of questions with equally many options, cut from the whole list: a run that goes on after a
-    kill asks the same batches."""
-    for _, group in groupby(questions, key=lambda question: len(question.options)):
-        alike = list(group)
-        for start in range(0, len(alike), size):
-            yield alike[start : start + size]
+def _ask(
+    workspace: Workspace, asked: Sequence[Contender], exams: Sequence[Exam], progress: Progress
+) -> dict[str, int]:
+    """Store the answers that are missing. Returns how many there were, by label."""
+    store = workspace.store
+    found: dict[str, int] = {}
+    for contender in asked:
+        sheets = [
+            Sheet(exam, store.predictions(contender.key, exam.protocol).keys())
+            for exam in exams
+            if contender.takes(exam)
+        ]
+        open_ = [sheet for sheet in sheets if sheet.n_missing]
+        found[contender.label] = found.get(contender.label, 0) + sum(sheet.n_missing for sheet in open_)
+        if open_:
+            for protocol, predictions in contender.answer(workspace, open_, progress):
+                store.put_predictions(contender.key, protocol, predictions)
+    return found
 
 
-def _accuracy(label: str, protocol: str, correct: Sequence[bool], note: str | None) -> Score:
-    low, high = wilson_interval(sum(correct), len(correct))
-    return Score(label, protocol, "accuracy", len(correct), sum(correct) / len(correct), low, high, note)
+def _tables(workspace: Workspace, exams: Sequence[Exam], contenders: Sequence[Contender]) -> list[Table]:
+    """One for each exam that somebody with eyes has answered."""
+    settings, groups = workspace.settings.evaluate, workspace.store.groups()
+    tables = []
+    for exam in exams:
+        marked = Marked(
+            exam, tuple(workspace.classes()), groups, n_resamples=settings.resamples, seed=settings.seed
+        )
+        rows = _rows(workspace, marked, contenders)
+        if any(row.role != "rule" for row in rows):
+            tables.append(Table(marked, rows))
+    return tables
 
 
-def _summary(
-    workspace: Workspace,
-    questions: Sequence[Question],
-    protocol: str,
-    contenders: Sequence[Contender],
-    notes: tuple[str, ...],
-) -> Summary:
-    n_unasked = workspace.store.n_images("test") - len(questions)
-    chance = sum(1 / len(question.options) for question in questions) / len(questions)
+def _rows(workspace: Workspace, marked: Marked, contenders: Sequence[Contender]) -> tuple[Row, ...]:
+    """Contenders of one label are draws of one row; it stands when all of them have answered."""
+    draws: dict[str, list[Contender]] = {}
+    for contender in contenders:
+        if contender.takes(marked.exam):
+            draws.setdefault(contender.label, []).append(contender)
+    rows = []
+    for label, them in draws.items():
+        answers = [workspace.store.predictions(one.key, marked.exam.protocol) for one in them]
+        if all(question.image.id in one for one in answers for question in marked.exam.questions):
+            rows.append(marked.row(label, them[0].role, them[0].note, answers))
+    return tuple(rows)
+
+
+# --- what is told at the end ----------------------------------------------------------------------------------
+
+
+def _summary(workspace: Workspace, tables: Sequence[Table], contenders: Sequence[Contender]) -> Summary:
+    choice = tables[-1].marked
+    n_unasked = workspace.store.n_images("test") - choice.n
     done: dict[str, Any] = {
-        "protocol": f"{protocol} (letter of largest probability; options shuffled)",
+        "protocol": f"{choice.exam.protocol} (letter of largest probability; the truth equally often at each place)",
         "seed": workspace.settings.evaluate.seed,
         "model": workspace.settings.train.model,
-        "questions": len(questions),
+        "questions": choice.n,
         "models asked": ", ".join(contender.label for contender in contenders),
-        "chance": f"{100 * chance:.1f} %",
+        "chance": f"{100 * choice.exam.chance:.1f} %",
     }
     dropped = (("test images without options", n_unasked, "run fgvr-kit mine again"),) if n_unasked else ()
-    notices = (
-        Notice(
-            "only the base model was asked: nothing is trained for the settings and data of now",
-            code="no-tuned-model",
-            hint="fgvr-kit train, then fgvr-kit eval again",
-        ),
-    )
-    return Summary("eval", done, dropped, notes, () if len(contenders) > 1 else notices)
+    notices = advice.above_models(choice, tables[-1].rows)
+    if len(contenders) == 1:
+        notices.append(
+            Notice(
+                "only the base model was asked: nothing is trained for the settings and data of now",
+                code="no-tuned-model",
+                hint="fgvr-kit train, then fgvr-kit eval again",
+            )
+        )
+    return Summary("eval", done, dropped, _notes(tables), tuple(notices))
+
+
+def _summary_of_baselines(
+    workspace: Workspace, tables: Sequence[Table], ladder: Sequence[Contender], n_answered: dict[str, int]
+) -> Summary:
+    classifiers = [one for one in ladder if isinstance(one, Classifier)]
+    closed = tables[0]
+    said, enough = advice.needed(closed.marked, closed.rows, workspace.settings.evaluate.enough)
+    done: dict[str, Any] = {
+        "CLIP model": workspace.settings.mine.model,
+        **about_exams([table.marked for table in tables]),
+        **about_baselines(closed.marked, closed.rows, classifiers),
+        "answers that were new": sum(n for label, n in n_answered.items() if label not in RULES),
+        "seed": workspace.settings.evaluate.seed,
+    }
+    if said:
+        done["accuracy that you need"] = said
+    known = {one.n_shots for one in classifiers}
+    for n in sorted(set(workspace.settings.evaluate.shots) - known):
+        done[f"{n} shots"] = "no class has more: that is all images"
+    notices = [*advice.about_data(workspace), *advice.about_choosing(classifiers)]
+    if len(tables) == 1:
+        notices.append(
+            Notice(
+                "only asked for all classes: the test images have no options yet",
+                code="no-options",
+                hint="fgvr-kit mine, then fgvr-kit eval --baselines again",
+            )
+        )
+    notices += [enough] if enough else []
+    notices += advice.above_models(tables[-1].marked, tables[-1].rows)
+    return Summary("baselines", done, (), _notes(tables), tuple(notices))
+
+
+def _notes(tables: Sequence[Table]) -> tuple[str, ...]:
+    """Everything that must stand beside the numbers, each said once."""
+    notes = (row.note for table in tables for row in table.rows if row.note)
+    return tuple(dict.fromkeys(part for note in notes for part in note.split("; ")))

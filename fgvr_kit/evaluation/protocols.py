@@ -7,7 +7,6 @@ is no reply to misread. (FOCI generates text and takes its first letter, which c
 from __future__ import annotations
 
 import math
-import random
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,18 +36,17 @@ class Question:
 
 
 def choice_questions(workspace: Workspace) -> list[Question]:
-    """One question for each test image that has options, by path; shuffled by seed and pixels, so that an
-    image's order of options does not depend on what else is asked."""
+    """One question for each test image that has options, by path; options stand where `mine` has put them, so that
+    the true one is equally often at each place."""
     options = workspace.store.options()
     classes = workspace.classes()
     template = workspace.prompts.get(CHOICE_PROMPT)
-    seed = workspace.settings.evaluate.seed
     questions = []
     for image in workspace.store.images("test"):
-        shown = [option.class_name for option in options.get(image.id, ())]
+        in_places = sorted(options.get(image.id, ()), key=lambda option: option.position)
+        shown = [option.class_name for option in in_places]
         if not shown or not classes.keys() >= set(shown):
             continue
-        random.Random(f"{seed}:{image.sha256}").shuffle(shown)
         lettered = [(LETTERS[i], classes[name].display_name) for i, name in enumerate(shown)]
         prompt = template.render(options=lettered)
         questions.append(Question(image, tuple(shown), prompt.text, prompt.system))

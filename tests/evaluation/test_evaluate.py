@@ -1,19 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from fgvr_kit.evaluation.evaluate import Contender, evaluate, fingerprint_of
+from fgvr_kit.evaluation.evaluate import evaluate, fingerprint_of
+from fgvr_kit.evaluation.language_model import LanguageModel
 from fgvr_kit.evaluation.protocols import LETTERS, choice_questions, protocol_of
 from fgvr_kit.pipeline.init import init
 from fgvr_kit.pipeline.mine import mine
+from fgvr_kit.types import Score
 from fgvr_kit.workspace import Workspace
 from tests.ejected import ejected
 from tests.photographs import class_folders
 
-ZERO_SHOT = Contender("zero-shot", "toy", note="toy-vlm: untrained toy model")
+ZERO_SHOT = LanguageModel("zero-shot", "toy", note="toy-vlm: untrained toy model")
 
 
 @pytest.fixture
@@ -33,6 +35,10 @@ def other(workspace: Workspace, *overrides: str) -> Workspace:
     return Workspace(workspace.root, ["mine.model=toy-clip", "train.model=toy-vlm", *overrides])
 
 
+def of(scores: Sequence[Score], model: str, metric: str = "accuracy") -> Score:
+    return next(s for s in scores if (s.model, s.metric, s.class_name) == (model, metric, ""))
+
+
 def test_every_test_image_is_asked_about_once_with_its_own_options(workspace: Workspace) -> None:
     options = workspace.store.options()
     questions = choice_questions(workspace)
@@ -44,12 +50,15 @@ def test_every_test_image_is_asked_about_once_with_its_own_options(workspace: Wo
             assert f"{letter}. {name}\n" in question.text
 
 
-def test_the_truth_stands_at_every_place_and_the_seed_decides_where(workspace: Workspace) -> None:
+def test_the_truth_stands_equally_often_at_every_place_and_the_seed_of_mining_decides_where(
+    workspace: Workspace,
+) -> None:
     places = [q.options.index(q.image.class_name) for q in choice_questions(workspace)]
-    assert set(places) == {0, 1, 2, 3}
-    assert places == [q.options.index(q.image.class_name) for q in choice_questions(workspace)]
-    reseeded = choice_questions(other(workspace, "evaluate.seed=1"))
-    assert places != [q.options.index(q.image.class_name) for q in reseeded]
+    assert sorted(places) == sorted([0, 1, 2, 3] * 5)
+    stored = workspace.store.options()
+    assert places == [stored[image.id][0].position for image in workspace.store.images("test")]
+    mine(other(workspace, "mine.seed=1"))
+    assert places != [q.options.index(q.image.class_name) for q in choice_questions(workspace)]
 
 
 def test_the_protocol_names_the_questions(workspace: Workspace) -> None:
@@ -64,18 +73,15 @@ def test_the_protocol_names_the_questions(workspace: Workspace) -> None:
 
 def test_predictions_and_scores_are_rows_that_say_what_they_rest_on(workspace: Workspace) -> None:
     summary, scores = evaluate(workspace, [ZERO_SHOT])
-    protocol = scores[0].protocol
-    predictions = workspace.store.predictions("toy", protocol)
+    score = of(scores, "zero-shot")
+    predictions = workspace.store.predictions("toy", score.protocol)
     assert len(predictions) == 20
     for prediction in predictions.values():
         best = max(range(4), key=prediction.scores.__getitem__)
         assert prediction.predicted == prediction.options[best]
     n_correct = sum(p.is_correct for p in predictions.values())
-    assert (scores[0].value, scores[0].n, scores[0].note) == (
-        n_correct / 20,
-        20,
-        "toy-vlm: untrained toy model",
-    )
+    assert (score.value, score.n, score.note) == (n_correct / 20, 20, "toy-vlm: untrained toy model")
+    assert {s.protocol for s in scores} == {score.protocol}  # nobody with eyes was asked about all classes
     assert workspace.store.scores() == scores
     assert summary.notes == ("toy-vlm: untrained toy model",)
     assert [notice.code for notice in summary.notices] == ["no-tuned-model"]
@@ -85,10 +91,10 @@ def test_predictions_and_scores_are_rows_that_say_what_they_rest_on(workspace: W
 def test_a_killed_evaluation_asks_only_what_is_missing_and_ends_alike(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fgvr_kit.evaluation import evaluate as module
+    from fgvr_kit.evaluation import language_model as module
 
     _, whole = evaluate(workspace, [ZERO_SHOT])
-    protocol = whole[0].protocol
+    protocol = of(whole, "zero-shot").protocol
     before = workspace.store.predictions("toy", protocol)
     for image_id in list(before)[9:]:  # three batches of three were committed when it was killed
         workspace.store.db["predictions"].delete_where("image_id = ?", [image_id])
@@ -110,21 +116,22 @@ def test_a_killed_evaluation_asks_only_what_is_missing_and_ends_alike(
     assert asked == []
 
 
-def test_both_models_answer_the_same_questions_and_are_compared_pairwise(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from fgvr_kit.evaluation.metrics import paired_interval
+DIFFERENCE = "difference from zero-shot"
 
-    _, scores = evaluate(workspace, [ZERO_SHOT, Contender("tuned", "toy + x", note="untrained toy model")])
-    assert [(s.model, s.metric) for s in scores] == [
+
+def test_both_models_answer_the_same_questions_and_are_compared_pairwise(workspace: Workspace) -> None:
+    _, scores = evaluate(
+        workspace, [ZERO_SHOT, LanguageModel("tuned", "toy + x", note="untrained toy model")]
+    )
+    whole = [(s.model, s.metric) for s in scores if not s.class_name and s.metric in ("accuracy", DIFFERENCE)]
+    assert whole == [
+        ("chance", "accuracy"),
+        ("most frequent class", "accuracy"),
         ("zero-shot", "accuracy"),
         ("tuned", "accuracy"),
-        ("tuned", "difference from zero-shot"),
+        ("tuned", DIFFERENCE),
     ]
-    protocol = scores[0].protocol
-    first = [p.is_correct for p in workspace.store.predictions("toy", protocol).values()]
-    second = [p.is_correct for p in workspace.store.predictions("toy + x", protocol).values()]
-    assert (scores[2].value, scores[2].low, scores[2].high) == paired_interval(first, second)
+    assert (of(scores, "chance").value, of(scores, "tuned", DIFFERENCE).value) == (0.25, 0.0)
 
 
 def tuned_adapter(folder: Path) -> Path:
@@ -148,7 +155,7 @@ def test_the_tuned_model_answers_with_its_adapter(workspace: Workspace, tmp_path
     from fgvr_kit.families.base import Vlm
 
     adapter = tuned_adapter(tmp_path / "adapter")
-    _, scores = evaluate(workspace, [ZERO_SHOT, Contender("tuned", "toy + adapter", adapter)])
+    _, scores = evaluate(workspace, [ZERO_SHOT, LanguageModel("tuned", "toy + adapter", adapter)])
     first = workspace.store.predictions("toy", scores[0].protocol)
     second = workspace.store.predictions("toy + adapter", scores[0].protocol)
     assert any(first[image_id].scores != second[image_id].scores for image_id in first)
@@ -181,8 +188,10 @@ def test_the_difference_is_tuned_minus_zero_shot(workspace: Workspace) -> None:
                 for n, q in enumerate(questions)
             ],
         )
-    _, scores = evaluate(workspace, [ZERO_SHOT, Contender("tuned", "toy + x")])
-    assert [score.value for score in scores] == [0.25, 0.75, 0.5]
+    _, scores = evaluate(workspace, [ZERO_SHOT, LanguageModel("tuned", "toy + x")])
+    assert (of(scores, "zero-shot").value, of(scores, "tuned").value) == (0.25, 0.75)
+    assert of(scores, "tuned", DIFFERENCE).value == 0.5
+    assert of(scores, "tuned", "p of " + DIFFERENCE).value == pytest.approx(2**-9)  # ten of ten the same way
 
 
 def test_the_system_message_of_the_prompt_is_sent_and_belongs_to_the_protocol(workspace: Workspace) -> None:
