@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class Settings(Section):
     """"auto" (a GPU if there is one), "cpu", "cuda"."""
     batch_size: int = Field(64, ge=1)
     """Pictures embedded at once."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Numbers that the model computes with; vectors are shared with `mine` where both say the same."""
 
 
 def make(model: str, settings: Settings, base: Path) -> ClipBackend:
@@ -45,7 +47,7 @@ def make(model: str, settings: Settings, base: Path) -> ClipBackend:
     base: vectors are kept in the workspace there, and shared with `mine`.  Raises SettingsError "clip-spec".
     """
     try:
-        clip = Clip(model, device=settings.device)
+        clip = Clip(model, device=settings.device, precision=settings.precision)
     except SettingsError as error:
         raise SettingsError(
             f"clip:{model} does not say which weights",

@@ -61,7 +61,8 @@ def run(subject: Subject) -> Verdict:
     if spec in toy.NAMES and not subject.settings.model:  # the demo's: it would doubt labels at random
         return Verdict(f"not looked for: {spec} is an untrained toy model (--model names another)")
     try:
-        clip = Clip(spec, device=settings.train.device)
+        mine = settings.mine
+        clip = Clip(spec, device=settings.train.device, precision=mine.precision, workers=mine.workers)
         images, vectors, lost = _embedded(subject, clip)
     except FgvrError as error:
         why = f" ({error.why})" if error.why else ""
