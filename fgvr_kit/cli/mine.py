@@ -98,7 +98,8 @@ def command(
     """
     from fgvr_kit.pipeline.mine import mine
 
-    note_command(workspace, json, verbose, set_)
+    own = ['mine.options_file=""', *(set_ or [])] if options else set_  # of a file of FOCI, nothing is chosen
+    note_command(workspace, json, verbose, own)
     choices = {
         "mine.model": model,
         "mine.kind": kind,
@@ -109,7 +110,7 @@ def command(
         "mine.prompt": prompt,
         "mine.seed": seed,
         "mine.precision": precision,
-        "mine.options_file": _chosen_file(read_foci, options),
+        "mine.options_file": _chosen_file(read_foci, options, workspace),
     }
     with working("mine", choices) as (out, opened):
         mined = mine(opened, out.progress)
@@ -121,8 +122,10 @@ def command(
         suggest_next(out, opened)
 
 
-def _chosen_file(file: Path | None, options: str | None) -> str | None:
-    """As it is written into fgvr.toml."""
+def _chosen_file(file: Path | None, options: str | None, workspace: Path | None) -> str | None:
+    """As it is written into fgvr.toml: inside the workspace as seen from there, so that it can be moved."""
+    from fgvr_kit.settings import FILE_NAME
+
     if file is None:
         return None
     if options:
@@ -132,7 +135,10 @@ def _chosen_file(file: Path | None, options: str | None) -> str | None:
             "--read-foci and --options say two different things", code="options-twice",
             hint="the choices of a file are taken as they are; leave one of the two away",
         )  # fmt: skip
-    return str(file.resolve())
+    place = file.resolve()
+    folders = (Path.cwd(), *Path.cwd().parents) if workspace is None else (workspace.resolve(),)
+    root = next((folder for folder in folders if (folder / FILE_NAME).is_file()), None)
+    return place.relative_to(root).as_posix() if root and place.is_relative_to(root) else str(place)
 
 
 def _write_foci(out: Output, workspace: Workspace, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ class Model:
         self._tokenize: Callable[[list[str]], Tensor] | None = None
         self.preparation = Preparation(preprocess)
         self.scale = float(self._net.logit_scale.detach().float().exp())
+        if not math.isfinite(self.scale):  # no vector shows it, but every probability would
+            raise told.scale_not_finite(spec)
         size = self._net.visual.preprocess_cfg["size"]
         height, width = (size, size) if isinstance(size, int) else size
         self.dimension = int(self._encoded(torch.zeros(1, 3, height, width)).shape[1])

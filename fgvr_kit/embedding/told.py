@@ -135,6 +135,16 @@ def not_finite(spec: Spec, precision: Precision, subject: str) -> ModelError:
     )
 
 
+def scale_not_finite(spec: Spec) -> ModelError:
+    return ModelError(
+        f"{spec.text} has a logit scale that is not finite",
+        code="embedding-not-finite",
+        where=spec.pretrained or spec.name,
+        why="cosines times it are no probabilities",
+        hint="are the weights whole? copy or download them again",
+    )
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Of a GPU, or of the machine: the one has a type of its own, the other is only said."""
     import torch

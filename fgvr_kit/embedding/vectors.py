@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -166,7 +167,9 @@ def read_about(folder: Path) -> dict[str, Any] | None:
     """What a model.json says, None where there is none that can be read."""
     try:
         about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        is_whole = int(about["dimension"]) > 0 and float(about["scale"]) > 0 and list(about["seen_with"])
+        is_whole = (
+            int(about["dimension"]) > 0 and 0 < float(about["scale"]) < math.inf and list(about["seen_with"])
+        )
         return about if is_whole and about["key"] and about["preprocessing"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 
 from fgvr_kit import toy
 from fgvr_kit.evaluation.baselines.classifier import Classifier
+from fgvr_kit.evaluation.baselines.zero_shot import ZERO_SHOT
 from fgvr_kit.evaluation.scoring import Marked, Row
 from fgvr_kit.types import Image, Notice
 from fgvr_kit.workspace import Workspace
 
 _MOST_NAMED = 3
+_MOST_HELD = 0.9  # share of the mistakes that options hold, from which on they were chosen by them
+_MANY = 0.75  # share of the wrong classes that are offered, from which on that says nothing
 
 
 def needed(marked: Marked, rows: Sequence[Row], enough: float) -> tuple[str | None, Notice | None]:
@@ -21,7 +25,7 @@ def needed(marked: Marked, rows: Sequence[Row], enough: float) -> tuple[str | No
     """
     if not enough:
         return None, None
-    candidates = [row for row in rows if row.role == "baseline" and not _is_toy(row)]
+    candidates = [row for row in rows if _is_judged(row)]
     if not candidates:
         return f"{_percent(enough)}: not judged, {toy.NOTE}s know nothing", None
     found = {row.label: marked.accuracy(row) for row in candidates}
@@ -43,12 +47,10 @@ def needed(marked: Marked, rows: Sequence[Row], enough: float) -> tuple[str | No
 
 
 def above_models(marked: Marked, rows: Sequence[Row]) -> list[Notice]:
-    """A notice for each MLLM that a baseline surely beats on the same questions."""
+    """A notice for each MLLM that a baseline of all images surely beats on the same questions."""
     notices = []
     for model in (row for row in rows if row.role == "model" and not _is_toy(row)):
-        gains = {
-            row.label: marked.gain(row, model) for row in rows if row.role == "baseline" and not _is_toy(row)
-        }
+        gains = {row.label: marked.gain(row, model) for row in rows if _is_judged(row)}
         if not gains:
             continue
         best = max(gains, key=lambda label: gains[label].low)
@@ -63,6 +65,45 @@ def above_models(marked: Marked, rows: Sequence[Row]) -> list[Notice]:
                 )
             )
     return notices
+
+
+def own_options(closed: Marked, rows: Sequence[Row], choice: Marked, among: Sequence[Row]) -> list[Notice]:
+    """A notice where the options are those that CLIP zero-shot itself takes for the truth.
+
+    They take away none of its mistakes then, while they make the questions easier for everybody else.
+    rows, among: of the exams closed and choice.
+    """
+    first, second = (next((row for row in some if row.label == ZERO_SHOT), None) for some in (rows, among))
+    if first is None or second is None:
+        return []
+    named, offered = _answers(closed, first), {q.image.id: q.options for q in choice.exam.questions}
+    mistakes = [i for i, q in offered.items() if i in named and named[i][0] != named[i][1]]
+    n_held = sum(named[i][0] in offered[i] for i in mistakes)
+    by_chance = fmean((len(q) - 1) / max(1, len(closed.names) - 1) for q in offered.values())
+    if not mistakes or n_held < _MOST_HELD * len(mistakes) or by_chance > _MANY:
+        return []
+    return [
+        Notice(
+            f"of {len(mistakes):,} mistakes of {ZERO_SHOT} the options hold {n_held:,}: they help everybody but it",
+            code="zero-shot-own-options",
+            why="wrong options are the classes that the same CLIP model takes for the most similar ones",
+            hint="compare it over all classes; what others gain over it among the options is not theirs alone",
+        )
+    ]
+
+
+def _answers(marked: Marked, row: Row) -> dict[int, tuple[str, str]]:
+    """Image id -> (class named, true class)."""
+    named = [marked.names[n] for n in row.named[0].tolist()]
+    return {
+        q.image.id: (name, q.image.class_name) for q, name in zip(marked.exam.questions, named, strict=True)
+    }
+
+
+def _is_judged(row: Row) -> bool:
+    """Whether it is a baseline that learnt from all images, with a model that is no toy. A mean over draws of few
+    images has a narrower interval, and is nothing that one would use instead."""
+    return row.role == "baseline" and " shot" not in row.label and not _is_toy(row)
 
 
 def _is_toy(row: Row) -> bool:

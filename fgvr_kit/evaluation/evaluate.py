@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fgvr_kit.errors import DatasetError, SettingsError
+from fgvr_kit.errors import DatasetError, PromptError, SettingsError
 from fgvr_kit.evaluation import advice
 from fgvr_kit.evaluation.baselines import baselines as baselines_of
 from fgvr_kit.evaluation.baselines.classifier import Classifier
@@ -121,10 +121,10 @@ def _ladder(workspace: Workspace, *, must: bool) -> list[Contender]:
         )
     try:
         return baselines_of(workspace, workspace.settings.evaluate.shots)
-    except SettingsError:
+    except (SettingsError, PromptError):
         if must:
             raise
-        return []  # an MLLM is evaluated: a CLIP that cannot be named any more is no reason not to
+        return []  # an MLLM is evaluated: a CLIP, or a prompt for it, that is gone is no reason not to
 
 
 def _ask(
@@ -180,7 +180,6 @@ def _rows(workspace: Workspace, marked: Marked, contenders: Sequence[Contender])
 
 def _summary(workspace: Workspace, tables: Sequence[Table], contenders: Sequence[Contender]) -> Summary:
     choice = tables[-1].marked
-    n_unasked = workspace.store.n_images("test") - choice.n
     done: dict[str, Any] = {
         "protocol": f"{choice.exam.protocol} (letter of largest probability; the truth equally often at each place)",
         "seed": workspace.settings.evaluate.seed,
@@ -189,7 +188,6 @@ def _summary(workspace: Workspace, tables: Sequence[Table], contenders: Sequence
         "models asked": ", ".join(contender.label for contender in contenders),
         "chance": f"{100 * choice.exam.chance:.1f} %",
     }
-    dropped = (("test images without options", n_unasked, "run fgvr-kit mine again"),) if n_unasked else ()
     notices = advice.above_models(choice, tables[-1].rows)
     if len(contenders) == 1:
         notices.append(
@@ -199,7 +197,7 @@ def _summary(workspace: Workspace, tables: Sequence[Table], contenders: Sequence
                 hint="fgvr-kit train, then fgvr-kit eval again",
             )
         )
-    return Summary("eval", done, dropped, _notes(tables), tuple(notices))
+    return Summary("eval", done, _unasked(workspace, choice), _notes(tables), tuple(notices))
 
 
 def _summary_of_baselines(
@@ -229,9 +227,18 @@ def _summary_of_baselines(
                 hint="fgvr-kit mine, then fgvr-kit eval --baselines again",
             )
         )
+    else:
+        notices += advice.own_options(closed.marked, closed.rows, tables[-1].marked, tables[-1].rows)
     notices += [enough] if enough else []
     notices += advice.above_models(tables[-1].marked, tables[-1].rows)
-    return Summary("baselines", done, (), _notes(tables), tuple(notices))
+    dropped = _unasked(workspace, tables[-1].marked)
+    return Summary("baselines", done, dropped, _notes(tables), tuple(notices))
+
+
+def _unasked(workspace: Workspace, marked: Marked) -> tuple[tuple[str, int, str], ...]:
+    """Test images that an exam does not ask about."""
+    n = workspace.store.n_images("test") - marked.n
+    return (("test images without options", n, "run fgvr-kit mine again"),) if n else ()
 
 
 def _notes(tables: Sequence[Table]) -> tuple[str, ...]:

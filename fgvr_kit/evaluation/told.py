@@ -75,7 +75,9 @@ def _draws(closed: Marked, row: Row | None, draws: Sequence[Classifier]) -> str:
     )
     if row is not None:
         shares = (row.named == closed.truth).mean(axis=1)
-        told += f" ({100 * shares.min():.1f} to {100 * shares.max():.1f} %)"
+        told += (
+            f" ({100 * shares.min():.1f} to {100 * shares.max():.1f} %), its interval is that of these draws"
+        )
     sizes = draws[0].labelled.sizes
     if short := int(((sizes > 0) & (sizes < draws[0].n_shots)).sum()):
         told += f"; {short:,} class{'' if short == 1 else 'es'} with fewer images give{'s' if short == 1 else ''} all"

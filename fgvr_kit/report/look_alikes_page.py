@@ -54,7 +54,9 @@ class LookAlikesPage:
             "negatives": f"{mine.n_negatives} an image, {mine.kind}",
             "classes compared by": mine.by,
             "image of a class": mine.pick,
-            "options": f"{mine.n_options} a question, {mine.options}",
+            "options": f"as in {Path(mine.options_file).name}"
+            if mine.options_file
+            else f"{mine.n_options} a question, {mine.options}",
             "seed": str(mine.seed),
         }
         return cls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -206,7 +206,8 @@ class MineSettings(Section):
     """Prompt that tells CLIP of a class. One line is one text; of several lines the vectors are averaged
     ("mine/ensemble")."""
     kind: Literal["hard", "random"] = "hard"
-    """Negatives: look-alikes, or images of classes drawn at random (the ablation of Finedefics)."""
+    """Negatives: look-alikes, or images drawn at random out of classes drawn at random (the ablation of Finedefics,
+    for which `by` and `pick` do not count)."""
     n_negatives: int = Field(3, ge=1)
     """Images for each training image, one from each of so many wrong classes (Finedefics: 3)."""
     by: Literal["text", "centroid", "image"] = "text"
@@ -222,6 +223,8 @@ class MineSettings(Section):
     half."""
     n_options: int = Field(4, ge=2, le=26)
     """Choices of a multiple-choice question, the true one included (FOCI: 4)."""
+    options_file: str = ""
+    """A FOCI option file, as seen from the workspace: its choices are taken as they are; "": they are made here."""
     seed: int = 0
     """Seed of what is drawn, and of the places in which options are shown."""
     batch_size: int = Field(64, ge=1)
@@ -237,12 +240,30 @@ class TrainSettings(Section):
     """What to train: a paper's recipe. Its own settings stand in the section of that name."""
     device: str = "auto"
     """"auto" (a GPU if there is one), "cpu", "cuda", "mps"."""
-    quantize: Literal["auto", "nf4", "none"] = "auto"
-    """Weights of the base model: "nf4" is QLoRA (4 bit), "none" keeps them whole; "auto" is "nf4" on a
-    CUDA GPU and "none" elsewhere."""
+    quantize: Literal["auto", "nf4", "int8", "none"] = "auto"
+    """Weights of the base model's text part: "nf4" is QLoRA (4 bit), "int8" is LLM.int8 (8 bit), "none" keeps them
+    whole; "auto" is "nf4" on a CUDA GPU and "none" elsewhere. Vision tower and connector always stay whole."""
     max_pixels: int = Field(980 * 980, ge=56 * 56)
     """Larger photographs are shrunk to at most this many pixels before the model sees them, in training,
     evaluation and prediction alike."""
+    shots: int = Field(0, ge=0)
+    """Train on this many images of each class only; 0: on all. Unlike [dataset] shots it needs no new `init`."""
+    sampler: Literal["plain", "balanced"] = "plain"
+    """"balanced": images of small classes are seen more often, so that every class is seen equally often."""
+    augment: Literal["none", "flip", "crop"] = "none"
+    """"flip": half of the photographs are mirrored, anew in each epoch; "crop": a part of at least 80 % of each side
+    is shown. Flips are refused where left and right or writing tell classes apart."""
+    val_share: float = Field(0.0, ge=0, lt=0.5)
+    """Share of the training images, in whole groups, held out to validate while training; not used when the dataset
+    has validation images of its own."""
+    val_steps: int = Field(0, ge=0)
+    """Optimizer steps between validations by task accuracy; 0: as many as between checkpoints."""
+    patience: int = Field(0, ge=0)
+    """End a stage when this many validations in a row brought no better accuracy; 0: never. The weights of the best
+    validation are kept in any case."""
+    report_to: str = ""
+    """Trackers that are told of every step, such as "tensorboard" or "wandb"; "": none. The curves are kept in the
+    workspace in any case."""
 
 
 class EvaluateSettings(Section):
@@ -250,13 +271,14 @@ class EvaluateSettings(Section):
     """Seed of what is drawn: shots of the baselines, resamples of intervals."""
     batch_size: int = Field(8, ge=1)
     """Questions answered at once."""
-    shots: list[int] = []
-    """Train the baselines also on this many images of each class ([1, 4, 16]); [] is all of them only."""
+    shots: list[Annotated[int, Field(ge=1)]] = []
+    """Train the baselines also on this many images of each class ([1, 4, 16]), five times drawn; [] is all of them
+    only."""
     resamples: int = Field(2_000, ge=200)
     """Draws of the bootstrap behind every interval; whole groups are drawn, not images."""
     enough: float = Field(0.0, ge=0, le=1)
-    """Accuracy that you need (0.9). A baseline that surely reaches it is told: nothing need be trained then.
-    0: not said."""
+    """Accuracy over all classes that you need (0.9). A baseline that surely reaches it is told: nothing need be
+    trained then. 0: not said."""
 
 
 class Settings(Section):

@@ -61,6 +61,23 @@ def test_a_file_of_foci_is_read_also_from_another_folder(mining: Shell) -> None:
     assert shell("mine", "--set", "mine.near_copy=1", "--json").code == 0
 
 
+def test_options_that_are_asked_for_are_not_those_of_a_file(mining: Shell) -> None:
+    assert mining("mine", *TOY, "--write-foci", "options.json", "--no-page").code == 0
+    read = mining("mine", *TOY, "--read-foci", "options.json", "--json", "--no-page")
+    drawn = mining("mine", *TOY, "--options", "random", "--json", "--no-page")
+    for run, says in ((read, "as in options.json"), (drawn, "drawn at random")):
+        done = run.json["data"]["steps"][0]["done"]
+        assert says in next(told for label, told in done.items() if label.startswith("questions of"))
+
+
+def test_a_file_inside_the_workspace_is_kept_as_seen_from_there(mining: Shell) -> None:
+    assert mining("mine", *TOY, "--write-foci", "below/options.json", "--no-page").code == 0
+    assert mining("mine", *TOY, "--read-foci", "below/options.json").code == 0
+    kept = tomllib.loads((mining.cwd / "fgvr.toml").read_text())["mine"]
+    assert kept["options_file"] == "below/options.json"
+    assert "as in options.json" in (mining.cwd / PAGE).read_text()
+
+
 @pytest.mark.parametrize(
     ("flags", "code"),
     [

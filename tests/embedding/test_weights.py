@@ -13,6 +13,7 @@ from fgvr_kit import toy
 from fgvr_kit.embedding import Clip, weights
 from fgvr_kit.embedding.specs import parse
 from fgvr_kit.errors import ModelError
+from fgvr_kit.store import Store
 from fgvr_kit.toy.clip import CONFIG
 
 torch = pytest.importorskip("torch")
@@ -190,6 +191,20 @@ def test_a_damaged_file_is_told(file: Path, damage: Callable[[Path], None], endi
     damage(target)
     error = refused(f"{NAME}:{target}")
     assert (error.code, error.where) == ("clip-damaged", str(target))
+
+
+@pytest.mark.parametrize("logit_scale", [float("nan"), 200.0])
+def test_a_scale_that_is_not_finite_is_refused_before_anything_is_stored(
+    file: Path, store: Store, logit_scale: float
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_file(load_file(file) | {"logit_scale": torch.tensor(logit_scale)}, file)
+    clip = Clip(f"{NAME}:{file}", device="cpu")
+    with pytest.raises(ModelError) as caught:
+        clip.scale(store)
+    assert caught.value.code == "embedding-not-finite"
+    assert not list(store.path.parent.glob("vectors/*"))
 
 
 def test_a_folder_without_a_model_or_without_weights_is_told(tmp_path: Path) -> None:

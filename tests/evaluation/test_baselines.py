@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from fgvr_kit.embedding import Clip
-from fgvr_kit.errors import SettingsError
+from fgvr_kit.errors import PromptError, SettingsError
+from fgvr_kit.evaluation.baselines.classifier import Classifier, ClipContender
 from fgvr_kit.evaluation.baselines.knn import Knn
 from fgvr_kit.evaluation.baselines.probe import Probe
 from fgvr_kit.evaluation.evaluate import evaluate, told
@@ -247,6 +248,46 @@ def test_a_baseline_that_is_surely_enough_is_said_to_be(make: Make, enough: floa
     assert [code for code in codes(summary) if code.startswith("baseline")] == says
     if enough == 0.99:
         assert "not surely" in summary.done["accuracy that you need"]
+
+
+@pytest.mark.usefixtures("not_a_toy")
+def test_what_learnt_from_few_shots_is_never_said_to_be_enough(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = make("evaluate.shots=[5]", "evaluate.enough=0.8")
+    mine(workspace)
+    run(workspace)
+    answered(workspace, "z", 6)
+    monkeypatch.setattr(ClipContender, "role", "rule")  # all but the shots
+    shots = property(lambda self: "baseline" if self.n_shots else "rule")
+    monkeypatch.setattr(Classifier, "role", shots)
+    summary, _ = evaluate(workspace, [LanguageModel("zero-shot", "z")], baselines=True)
+    assert not [code for code in codes(summary) if code.startswith("baseline")]
+
+
+@pytest.mark.parametrize(("options", "says"), [("hard", True), ("random", False)])
+def test_options_that_zero_shot_chose_itself_are_told(make: Make, options: str, says: bool) -> None:
+    workspace = make(f"mine.options={options}", "mine.n_options=3")
+    mine(workspace)
+    assert ("zero-shot-own-options" in codes(run(workspace)[0])) == says
+
+
+def test_test_images_without_options_are_told(make: Make) -> None:
+    workspace = make()
+    mine(workspace)
+    class_folders(workspace.root / "things", {"test/a": 6})
+    init(workspace.root / "things", workspace.root)
+    assert [row[:2] for row in run(make())[0].dropped] == [("test images without options", 2)]
+
+
+def test_a_prompt_for_clip_that_is_gone_is_no_reason_not_to_judge_an_mllm(make: Make) -> None:
+    mine(make())
+    gone = make("mine.prompt='mine/gone'")
+    answered(gone, "z", 6)
+    _, scores = evaluate(gone, [LanguageModel("zero-shot", "z")])
+    assert value(scores, "zero-shot", kind="choice") == 0.25
+    with pytest.raises(PromptError):
+        run(gone)
 
 
 def test_a_toy_is_never_said_to_be_enough(make: Make) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fgvr_kit.evaluation.baselines.classifier import Answering
 
 
+ZERO_SHOT = "CLIP zero-shot"
+
+
 class ZeroShot(ClipContender):
     """With the class prompt of [mine]: hard options are those that it mistakes itself, so that it is right about the
     options exactly where it is right about all classes."""
@@ -21,9 +24,7 @@ class ZeroShot(ClipContender):
     def __init__(self, material: Material) -> None:
         workspace = material.workspace
         self._texts = list(texts_of(workspace, workspace.classes()).values())
-        super().__init__(
-            material, "CLIP zero-shot", f"{material.clip.key} zero-shot {fingerprint(self._texts)}"
-        )
+        super().__init__(material, ZERO_SHOT, f"{material.clip.key} zero-shot {fingerprint(self._texts)}")
 
     def fitted(self, progress: Progress) -> Answering:
         store, clip = self.material.workspace.store, self.material.clip

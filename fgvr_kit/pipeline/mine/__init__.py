@@ -190,11 +190,13 @@ def _refuse_unusable(
 def _nothing_left(workspace: Workspace, found: Negatives) -> DatasetError:
     """The error where no training image has a look-alike of another class."""
     guarded = "; ".join(f"{drop.n:,} times: {drop.why}" for drop in found.drops)
+    by_clip = any(drop.guard == "near copy" for drop in found.drops)
     return DatasetError(
         "no training image has a negative",
         code="no-negatives-left",
         where=str(workspace.dataset),
         why=f"the guards leave no candidate ({guarded})" if guarded else "only one class has training images",
-        hint="fgvr-kit check shows copies and conflicts; [mine] near_copy lets more through"
+        hint="fgvr-kit check shows copies and conflicts"
+        + ("; a higher [mine] near_copy lets more through" if by_clip else "")
         if guarded else "add training images of other classes and run fgvr-kit init again",
     )  # fmt: skip

@@ -33,7 +33,7 @@ def write(
     options: Mapping[int, Sequence[Option]],
 ) -> int:
     """Write the options of test images; how many questions. Every class is a label, also one without an image:
-    FOCI's CLIP baseline takes the labels of the file for all there are."""
+    FOCI's CLIP baseline takes the labels of the file for all there are. Raises DatasetError "foci-unwritable"."""
     document: dict[str, list[dict[str, Any]]] = {c.display_name: [] for c in classes.values()}
     n = 0
     for image in images:
@@ -43,9 +43,21 @@ def write(
         entry = {"image": image.path, "options": [truth, *reversed(wrong)], "groundtruth": truth}
         document[truth].append(entry)
         n += 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(document, ensure_ascii=False) + "\n")
+    if path.is_dir():
+        raise _unwritable(path, "it is a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(document, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
     return n
+
+
+def _unwritable(path: Path, why: str) -> DatasetError:
+    return DatasetError(
+        "the option file cannot be written", code="foci-unwritable", where=str(path), why=why,
+        hint="name another file; what was mined is kept",
+    )  # fmt: skip
 
 
 def read(

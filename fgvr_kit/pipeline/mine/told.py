@@ -90,6 +90,7 @@ class Told:
         if not short:
             return []
         none = sum(not per_image[image.id] for image in self.train)
+        by_clip = any(drop.guard == "near copy" for drop in self.found.drops)
         return [
             Notice(
                 f"{short:,} training images have fewer than {wanted} negatives"
@@ -98,7 +99,7 @@ class Told:
                 why="there are fewer other classes with training images"
                 + (" that the guards let through" if self.found.drops else ""),
                 hint=f"[mine] n_negatives = {wanted} asks for more than there are"
-                + ("; [mine] near_copy lets more through" if self.found.drops else ""),
+                + ("; a higher [mine] near_copy lets more through" if by_clip else ""),
             )
         ]
 

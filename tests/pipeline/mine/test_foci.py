@@ -44,6 +44,14 @@ def options(*ranked: tuple[int, str]) -> dict[int, list[Option]]:
     return found
 
 
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "options.json"):
+        with pytest.raises(DatasetError) as caught:
+            foci.write(place, IMAGES, CLASSES, {})
+        assert caught.value.code == "foci-unwritable"
+
+
 def test_what_is_written_has_focis_form_and_is_read_back(tmp_path: Path) -> None:
     mined = options(
         (1, "001.bee"), (1, "004.fly"), (1, "002.wasp"), (2, "002.wasp"), (2, "001.bee"), (2, "004.fly")
