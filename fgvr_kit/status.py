@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from fgvr_kit import plugins
 from fgvr_kit.errors import DatasetError, FgvrError
@@ -38,7 +38,8 @@ def steps(workspace: Workspace) -> list[Step]:
         state: State = "to do"
         if name in walk:
             now, problem = _now(fingerprint_of)
-            rests_on_stale = any(found[before].state == "stale" for before in RESTS_ON.get(name, ()))
+            rests_on = (*RESTS_ON.get(name, ()), *_OF_OTHER_STAGES.get(name, ()))
+            rests_on_stale = any(found[before].state == "stale" for before in rests_on if before in found)
             state = "done" if now == walk[name]["fingerprint"] and not rests_on_stale else "stale"
             words = problem or words
         found[name] = Step(name, state, words, command)
@@ -59,6 +60,9 @@ RESTS_ON = {
     "instruct": ("align", "mine"),
     "eval": ("instruct", "mine"),
 }
+
+_OF_OTHER_STAGES = {"both": ("describe", "mine"), "eval": ("align", "both")}
+"""What rests on what where a recipe trains other stages than the paper's two."""
 
 
 def _now(fingerprint_of: Callable[[], str]) -> tuple[str | None, str | None]:
@@ -122,19 +126,24 @@ def _walk(workspace: Workspace) -> list[_Row]:
     ]
     training = _with_model("train", settings.train.model, "HuggingFaceM4/idefics2-8b")
     rows += [
-        (name, training, stage(name), partial(_told_of_stage, workspace, name)) for name in recipe.STAGES
+        (name, training, stage(name), partial(_told_of_stage, workspace, name))
+        for name in _stages(recipe, workspace)
     ]
     rows.append(
         (
             "eval",
             "fgvr-kit eval",
             lambda: evaluate.fingerprint_of(workspace, contenders(workspace)),
-            lambda: "; ".join(
-                f"{s.model} {100 * s.value:.1f} %" for s in store.scores() if s.metric == "accuracy"
-            ),
+            lambda: evaluate.told(store.scores()),
         )
     )
     return rows
+
+
+def _stages(recipe: Any, workspace: Workspace) -> tuple[str, ...]:
+    """Of a recipe whose stages hang on its settings, those of this workspace."""
+    stages: tuple[str, ...] = recipe.stages(workspace) if hasattr(recipe, "stages") else recipe.STAGES
+    return stages
 
 
 def _asking(command: str, backend: str) -> str:

@@ -14,6 +14,7 @@ import typer.core
 
 from fgvr_kit import __version__
 from fgvr_kit.cli import (
+    ablate,
     attributes,
     check,
     demo,
@@ -23,6 +24,8 @@ from fgvr_kit.cli import (
     explain,
     init,
     mine,
+    models,
+    plan,
     prompts,
     replies,
     schema,
@@ -42,8 +45,11 @@ _ORDER = (
     "check",
     "attributes",
     "mine",
+    "models",
+    "plan",
     "train",
     "eval",
+    "ablate",
     "status",
     "explain",
     "errors",
@@ -192,8 +198,11 @@ app.command("init", cls=init.Command, short_help="Look at an image folder and ma
 app.command("check", short_help="May numbers measured on it be believed?")(check.command)
 app.add_typer(attributes.app, name="attributes", short_help="Discover attributes, extract them, describe.")
 app.command("mine", short_help="Find look-alikes: hard negatives and options.")(mine.command)
+app.command("models", short_help="Models that can be trained, and whether yours is one.")(models.command)
+app.command("plan", short_help="What training will take; --gpu measures it.")(plan.command)
 app.command("train", short_help="Train a recipe's stages with LoRA.")(train.command)
 app.command("eval", short_help="Score the base model and the tuned one.")(evaluate.command)
+app.command("ablate", short_help="Variants of a recipe with several seeds, in one table.")(ablate.command)
 app.command("status", short_help="What is done, what is stale, what is next.")(status.command)
 app.command("explain", short_help="Why is this image described so?")(explain.command)
 app.command("errors", short_help="Replies without an answer, and what asks them again.")(errors.command)

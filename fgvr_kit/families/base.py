@@ -1,103 +1,39 @@
-"""A vision-language model of any family: what is data (Family), and what is behaviour (Vlm, written once).
+"""A vision-language model of any family: behaviour, written once.
 
-A file in this room is a family: it holds one `FAMILY`. All of them are driven through public transformers
-methods that are alike everywhere (get_image_features, get_decoder, get_input_embeddings), never through a
-patched copy. Importing this module imports no torch.
+All families are driven through public transformers methods that are alike everywhere (get_image_features,
+get_decoder, get_input_embeddings), never through a patched copy. Importing this module imports no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fgvr_kit import toy
 from fgvr_kit.errors import ModelError
-from fgvr_kit.families import sequences, turns, weights
-from fgvr_kit.families.sequences import reading, writing
+from fgvr_kit.families import Family, sequences, turns, weights
+from fgvr_kit.families.sequences import reading, step, writing
 from fgvr_kit.families.sequences.grammar import Vocabulary
 from fgvr_kit.families.sequences.reading import Reading, Sights
+from fgvr_kit.families.turns import Ask, Encoded, Generated
+from fgvr_kit.families.weights.bases import Base
+from fgvr_kit.families.weights.quantized import Quantize
+from fgvr_kit.families.weights.tuned import Tuned
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
 
-Quantize = Literal["auto", "nf4", "none"]
+__all__ = ["Ask", "Encoded", "Family", "Generated", "Vlm"]
 
 
 def _never() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """How one base architecture is put together; module paths are those of its transformers class."""
-
-    model_types: tuple[str, ...]
-    """`model_type` of the checkpoints' config.json."""
-    vision: str
-    """Path of the vision tower: never quantised, never trained."""
-    connector: str
-    """Path of what turns vision features into text-sized vectors: never quantised."""
-    lora_targets: str
-    """Regular expression (the whole path must match): Linear layers of text model and connector."""
-    plain_positions: bool = True
-    """Whether the text model numbers image tokens like words; False for M-RoPE."""
-    image_marks: tuple[str, ...] = ()
-    """Tokens around an image without which the text model never sees one."""
-    processor_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    """What the processor is loaded with, beyond its own settings."""
-    notes: str = ""
-    by_parts: bool = True
-    """Whether the parts can be driven one by one. False for guests: stock transformers does all of it."""
-    sees: bool = True
-    """False for models that read words only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One user turn. images: RGB; they stand before the text.
-
-    turns: (said, told) pairs that follow it.  schema: the answer is JSON of this schema.  among: it is one of
-    these words.  temperature: 0 is greedy; otherwise seed decides the sample.
-    """
-
-    text: str
-    images: tuple[Image, ...] = ()
-    system: str = ""
-    turns: tuple[tuple[str, str], ...] = ()
-    schema: Mapping[str, Any] | None = field(default=None, hash=False)
-    among: tuple[str, ...] = ()
-    temperature: float = 0.0
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """output_tokens counts the end token; "length": max_new_tokens came first.
-
-    note: why a schema could not be enforced.
-    """
-
-    text: str
-    finish_reason: Literal["stop", "length"]
-    input_tokens: int
-    output_tokens: int
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """inputs: what the processor returned, whole, on the CPU.  labels: (B, T) int64, -100 but at answers."""
-
-    inputs: dict[str, Any]
-    labels: Tensor
-
-
-class Vlm:
+class Vlm(Tuned):
     """A loaded model with its processor. model: plain, or a PeftModel once it has an adapter."""
 
     def __init__(
@@ -110,6 +46,7 @@ class Vlm:
         self.processor = processor
         self.max_pixels = max_pixels
         self.sights = Sights()
+        self._base = Base.of(model, name)
 
     @classmethod
     def load(
@@ -124,9 +61,9 @@ class Vlm:
     ) -> Vlm:
         """Open a checkpoint: a hub id, a folder, or "toy-vlm"; bf16 on CUDA, fp32 elsewhere.
 
-        quantize: "nf4" stores the text model in 4 bit; "auto" does so on CUDA.
+        quantize: "nf4" and "int8" store the text model in 4 and 8 bit; "auto" is "nf4" on CUDA.
         max_pixels: larger images are shrunk to at most this many before the processor sees them.
-        adapter: a folder written by save_adapter; it can be trained further.
+        adapter: a folder written by save_adapter; it can be trained further (of full fine-tuning: unfreeze()).
         guests: also open models of no known family, to answer only.
         Raises ModelError (not found, unknown family, adapter of another model), MissingExtra.
         """
@@ -140,7 +77,7 @@ class Vlm:
             name=name, note=note, family=family, model=model, processor=processor, max_pixels=max_pixels
         )
         if adapter is not None:
-            vlm.model = weights.load_adapter(model, adapter)
+            vlm.load_adapter(adapter)
         vlm.model.eval()
         return vlm
 
@@ -255,6 +192,15 @@ class Vlm:
             labels[row, length - len(wanted) : length] = found
         return Encoded(inputs, labels)
 
+    def _logits(self, asks: Sequence[Ask]) -> list[Tensor]:
+        """Of each ask, (T, V) float32 on the CPU: of all its tokens."""
+        found: list[Tensor] = []
+        with self._answering():
+            for one in reading.read(self, asks):
+                inputs, features = reading.batch(self, [one], "right")
+                found.append(self.logits(self.hidden_states(inputs, features)[0]).float().cpu())
+        return found
+
     # --- vectors, with gradients ----------------------------------------------------------------------------
 
     def image_features(self, inputs: Mapping[str, Any]) -> list[Tensor]:
@@ -272,10 +218,7 @@ class Vlm:
 
     def embed_objects(self, inputs: Mapping[str, Any], features: Sequence[Tensor]) -> Tensor:
         """(B, H): state at an end token that follows the row's image alone (Finedefics, section 3.2)."""
-        marks = self.tokenizer.convert_tokens_to_ids(list(self.family.image_marks))
-        prompt = sequences.image_prompt(
-            self.base_model, self._on_device(inputs), [int(mark) for mark in marks], self._eos_id
-        )
+        prompt = self.image_prompt(inputs)
         hidden = self.hidden_states(prompt, features)  # (B, n + 1, H)
         return sequences.last_states(hidden, prompt["attention_mask"])
 
@@ -284,12 +227,43 @@ class Vlm:
 
         bucket: texts of like length share a forward pass; False makes one pass of all.
         """
+        rows = self.text_ids(texts)
+        return sequences.embed_rows(
+            self.base_model, self.family, rows, turns.pad_id(self.tokenizer), bucket=bucket
+        )
+
+    def embed_step(
+        self,
+        inputs: Mapping[str, Any],
+        features: Sequence[Tensor],
+        texts: Sequence[str] = (),
+        *,
+        labels: Tensor | None = None,
+        objects: bool = True,
+    ) -> step.States:
+        """What a training step needs of the text model, in as few passes as the family allows.
+
+        The same numbers as hidden_states at the supervised positions, embed_objects and embed_texts give.
+        features: image_features(inputs), computed once.  labels: (B, T), -100 where nothing is to be
+        learned; without them the main sequences are left out.  objects: False leaves out the objects.
+        texts: different ones, `Words.texts`.
+        """
+        return step.embed(self, inputs, features, texts, labels, objects=objects)
+
+    def image_prompt(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Inputs of embed_objects: of each row its image, with what must stand around it, and an end token."""
+        marks = self.tokenizer.convert_tokens_to_ids(list(self.family.image_marks))
+        return sequences.image_prompt(
+            self.base_model, self._on_device(inputs), [int(mark) for mark in marks], self._eos_id
+        )
+
+    def text_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of embed_texts: each text between the start token, if there is one, and one end token."""
         start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
-        rows = [
-            [*start, *self.tokenizer(plain, add_special_tokens=False)["input_ids"], self._eos_id]
-            for plain in (turns.plain(self.tokenizer, text) for text in texts)
+        plain = (turns.plain(self.tokenizer, text) for text in texts)
+        return [
+            [*start, *self.tokenizer(p, add_special_tokens=False)["input_ids"], self._eos_id] for p in plain
         ]
-        return sequences.embed_rows(self.base_model, rows, turns.pad_id(self.tokenizer), bucket=bucket)
 
     @property
     def _eos_id(self) -> int:
@@ -298,27 +272,3 @@ class Vlm:
     def _on_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         device = self.device
         return {name: value.to(device) for name, value in inputs.items()}
-
-    # --- adapter --------------------------------------------------------------------------------------------
-
-    def attach_lora(self, *, r: int, alpha: int, dropout: float, seed: int) -> None:
-        """Freeze the model and add a fresh adapter to text model and connector.
-
-        Raises ModelError when it has one already.
-        """
-        if hasattr(self.model, "peft_config"):
-            raise ModelError(
-                f"{self.name} has an adapter already",
-                code="adapter-present",
-                hint="train that one further, or load the model without it",
-            )
-        self.model = weights.attach_lora(
-            self.model, self.family.lora_targets, r=r, alpha=alpha, dropout=dropout, seed=seed
-        )
-
-    def save_adapter(self, folder: Path) -> None:
-        """Write the adapter (not the base model) so that load(adapter=folder) finds it."""
-        weights.save_adapter(self.model, folder, base_name=self.name)
-
-    def trainable_parameters(self) -> int:
-        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)

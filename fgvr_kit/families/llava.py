@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fgvr_kit.families.base import Family
+from fgvr_kit.families import LINEAR, Family
 
 FAMILY = Family(
     model_types=("llava",),
     vision="model.vision_tower",
-    connector="model.multi_modal_projector",
-    lora_targets=(
-        r"model\.(language_model\..*\.(q|k|v|o|gate|up|down)_proj|multi_modal_projector\.linear_[12])"
-    ),
+    connector=("model.multi_modal_projector",),
+    lora_targets=rf"model\.(language_model\..*\.{LINEAR}|multi_modal_projector\.linear_[12])",
+    examples=("llava-hf/llava-1.5-7b-hf", "llava-hf/llava-1.5-13b-hf"),
+    image_tokens="576",
     notes="Its processor cuts a square out of the middle of each photograph.",
 )

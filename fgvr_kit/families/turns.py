@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from fgvr_kit.dataset.images import shrink
 from fgvr_kit.errors import ModelError
 
 if TYPE_CHECKING:
-    from fgvr_kit.families.base import Ask
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One user turn. images: RGB; they stand before the text.
+
+    turns: (said, told) pairs that follow it.  schema: the answer is JSON of this schema.  among: it is one of
+    these words.  temperature: 0 is greedy; otherwise seed decides the sample.
+    """
+
+    text: str
+    images: tuple[Image, ...] = ()
+    system: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    among: tuple[str, ...] = ()
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """output_tokens counts the end token; "length": max_new_tokens came first.
+
+    note: why a schema could not be enforced.
+    """
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    input_tokens: int
+    output_tokens: int
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """inputs: what the processor returned, whole, on the CPU.  labels: (B, T) int64, -100 but at answers."""
+
+    inputs: dict[str, Any]
+    labels: Tensor
 
 
 def prompt(processor: Any, ask: Ask) -> str:
@@ -48,8 +90,6 @@ def with_answer(processor: Any, ask: Ask, answer: str, end: str) -> str:
 
 def end_of_turn(processor: Any) -> str:
     """The special token the template puts behind an answer; the end token where it puts none (LLaVA 1.5)."""
-    from fgvr_kit.families.base import Ask
-
     tokenizer = processor.tokenizer
     ask = Ask("question")
     _, tail = _said(processor, ask, "answer", prompt(processor, ask))

@@ -6,15 +6,16 @@ Tensors exist from here on. What the processor returned travels whole as `inputs
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fgvr_kit.dataset.images import open_known
 from fgvr_kit.families.base import Ask, Vlm
 from fgvr_kit.training.examples import AlignExample, InstructExample
+from fgvr_kit.training.looks import photograph
 
 NO_NEGATIVE = -1
 
@@ -58,7 +59,7 @@ class AlignCollator:
     """Makes a Batch with words out of the examples of stage align."""
 
     def __init__(self, vlm: Vlm) -> None:
-        self._vlm = vlm
+        self._vlm = _reader(vlm)
 
     def __call__(self, examples: Sequence[AlignExample]) -> dict[str, Batch]:
         encoded = _encode(self._vlm, examples, [e.description for e in examples])
@@ -69,7 +70,7 @@ class InstructCollator:
     """Makes a Batch out of the examples of stage instruct."""
 
     def __init__(self, vlm: Vlm) -> None:
-        self._vlm = vlm
+        self._vlm = _reader(vlm)
 
     def __call__(self, examples: Sequence[InstructExample]) -> dict[str, Batch]:
         return {"batch": _encode(self._vlm, examples, [e.answer for e in examples])}
@@ -101,10 +102,17 @@ def number_words(examples: Sequence[AlignExample]) -> Words:
     )
 
 
+def _reader(vlm: Vlm) -> Vlm:
+    """The model with a processor of its own: of two threads that use one tokenizer, each pads as the other wants."""
+    reader = copy(vlm)
+    reader.processor = deepcopy(vlm.processor)
+    return reader
+
+
 def _encode(
     vlm: Vlm, examples: Sequence[AlignExample] | Sequence[InstructExample], answers: list[str]
 ) -> Batch:
-    asks = [Ask(e.question, (open_known(e.image),), system=e.system) for e in examples]
+    asks = [Ask(e.question, (photograph(e.image),), system=e.system) for e in examples]
     encoded = vlm.encode(asks, answers)
     return Batch(dict(encoded.inputs), encoded.labels)
 

@@ -19,7 +19,7 @@ from fgvr_kit.fingerprint import digest_files, fingerprint
 from fgvr_kit.training.records import read_run
 from fgvr_kit.workspace import Workspace
 
-_TRAINING = 1  # raise it when the same settings and data would train to something else
+_TRAINING = 2  # raise it when the same settings and data would train to something else
 _STATE_FILE = "trainer_state.json"
 
 
@@ -65,7 +65,7 @@ def final_checkpoint(workspace: Workspace) -> Checkpoint | None:
         return None
     recipe = plugins.load("recipes", workspace.settings.train.recipe)
     fingerprints: dict[str, str] = recipe.stage_fingerprints(workspace)
-    last = recipe.STAGES[-1]
+    last = list(fingerprints)[-1]
     return find_checkpoint(workspace, last, fingerprints[last])
 
 
@@ -113,6 +113,11 @@ def last_complete(checkpoints: Path) -> Path | None:
             shutil.rmtree(folder)
     whole = _whole(checkpoints)
     return whole[-1] if whole else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer step after which a checkpoint was written."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def keep_newest(checkpoints: Path, n: int) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fgvr_kit import toy
-from fgvr_kit.evaluation.evaluate import Contender
+from fgvr_kit.evaluation.contenders import Contender
+from fgvr_kit.evaluation.language_model import LanguageModel
 from fgvr_kit.training.checkpoint import final_checkpoint, model_identity
 from fgvr_kit.workspace import Workspace
 
@@ -17,9 +18,9 @@ def contenders(workspace: Workspace) -> list[Contender]:
         return []
     base = f"{model_identity(workspace.root, train.model)} {train.quantize}"
     note = _note(workspace)
-    found = [Contender("zero-shot", base, note=note)]
+    found: list[Contender] = [LanguageModel("zero-shot", base, note=note)]
     if checkpoint := final_checkpoint(workspace):
-        found.append(Contender("tuned", f"{base} + {checkpoint.run_id}", checkpoint.adapter, note))
+        found.append(LanguageModel("tuned", f"{base} + {checkpoint.run_id}", checkpoint.adapter, note))
     return found
 
 

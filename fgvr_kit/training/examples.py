@@ -6,20 +6,25 @@ of (pixel hashes, not paths), so that a stage is trained again exactly when its 
 
 from __future__ import annotations
 
-import random
-import string
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 from fgvr_kit.errors import WorkspaceError
 from fgvr_kit.fingerprint import digest_rows
-from fgvr_kit.types import Image, ImageRef, Negative
+from fgvr_kit.training.chosen import Chosen, Dropped, chosen_images, negatives_among
+from fgvr_kit.training.material import Material, descriptions_for
+from fgvr_kit.training.questions import InstructExample, InstructRows, Shown, shuffled_options
+from fgvr_kit.types import Image, ImageClass, ImageRef, Negative
 from fgvr_kit.workspace import Workspace
 
-ALIGN_PROMPTS = ("align/describe",)
-INSTRUCT_PROMPTS = ("ask/open", "ask/choice")
+__all__ = [
+    "AlignExample", "BothExample", "ExampleT", "Examples", "InstructExample", "NegativeText", "align_digest",
+    "align_examples", "both_digest", "both_examples", "instruct_digest", "instruct_examples", "shuffled_options",
+]  # fmt: skip
+
+PAPERS = Material()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,10 @@ class NegativeText:
 
 @dataclass(frozen=True, slots=True)
 class AlignExample:
-    """image, the user's turn, and what it is aligned with. class_id: a row of classes.csv, sorted by name."""
+    """image, the user's turn, and what it is aligned with. class_id: a row of classes.csv, sorted by name.
+
+    Without attributes the description is the class's display name.
+    """
 
     image: ImageRef
     question: str
@@ -45,16 +53,48 @@ class AlignExample:
 
 
 @dataclass(frozen=True, slots=True)
-class InstructExample:
-    """image, the user's turn, and the answer to learn: a class's display name or the letter of an option."""
+class BothExample:
+    """One image with what both stages ask of it, for training in one stage."""
 
-    image: ImageRef
-    question: str
-    system: str
-    answer: str
+    align: AlignExample
+    questions: tuple[InstructExample, ...]
+
+    @property
+    def image(self) -> ImageRef:
+        return self.align.image
 
 
-ExampleT = TypeVar("ExampleT", AlignExample, InstructExample)
+class _BothRows(Sequence[BothExample]):
+    """Rows of stage align with their questions, whose options stand in another order in each epoch."""
+
+    def __init__(self, aligned: Sequence[AlignExample], asked: Sequence[InstructExample]) -> None:
+        self._aligned, self._asked = aligned, asked
+        seen: dict[str, dict[InstructExample, int]] = defaultdict(dict)
+        for place, question in enumerate(
+            asked
+        ):  # a balanced sample holds an image's questions more than once
+            seen[question.image.sha256].setdefault(question, place)
+        self._places = [tuple(seen[row.image.sha256].values()) for row in aligned]
+
+    def set_epoch(self, epoch: int) -> None:
+        """As InstructRows.set_epoch."""
+        if isinstance(self._asked, InstructRows):
+            self._asked.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._aligned)
+
+    @overload
+    def __getitem__(self, place: int) -> BothExample: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[BothExample]: ...
+    def __getitem__(self, place: int | slice) -> BothExample | list[BothExample]:
+        if isinstance(place, slice):
+            return [self[n] for n in range(*place.indices(len(self)))]
+        return BothExample(self._aligned[place], tuple(self._asked[n] for n in self._places[place]))
+
+
+ExampleT = TypeVar("ExampleT", AlignExample, InstructExample, BothExample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +102,21 @@ class Examples(Generic[ExampleT]):
     """The rows of a stage, and (what, how many, why) of what was left out."""
 
     rows: Sequence[ExampleT]
-    dropped: tuple[tuple[str, int, str], ...] = ()
+    dropped: Dropped = ()
 
 
-def align_examples(workspace: Workspace) -> Examples[AlignExample]:
+def align_examples(workspace: Workspace, material: Material = PAPERS) -> Examples[AlignExample]:
     """One row for each training image that has a description and at least one described negative.
 
     Raises WorkspaceError when no image has a description, or none has a negative.
     """
     classes = workspace.classes()
     class_ids = {name: n for n, name in enumerate(classes)}
-    prompt = workspace.prompts.render("align/describe")
+    prompt = workspace.prompts.render(material.align_prompts()[0])
     dropped: Counter[tuple[str, str]] = Counter()
+    chosen = chosen_images(workspace, material.seed)
     rows = []
-    for image, description, negatives in _described(workspace, dropped):
+    for image, description, negatives in _described(workspace, chosen, material, dropped):
         rows.append(
             AlignExample(
                 image=workspace.ref_of(image),
@@ -90,118 +131,141 @@ def align_examples(workspace: Workspace) -> Examples[AlignExample]:
                 ),
             )
         )
-    return Examples(rows, _counted(dropped))
+    return Examples(rows, (*chosen.dropped, *_counted(dropped)))
 
 
-def instruct_examples(workspace: Workspace, *, seed: int) -> Examples[InstructExample]:
+def instruct_examples(workspace: Workspace, material: Material = PAPERS) -> Examples[InstructExample]:
     """Two rows for each training image: an open question, and a multiple-choice one if it has negatives.
 
-    The choices are the true class and the classes of the image's negatives, shuffled by (seed, image).
+    The choices are the true class and the classes of the image's negatives, shuffled by (seed, epoch, image).
     Two rows an image is what the authors of Finedefics confirmed (issue 6 of their repository).
-    Raises WorkspaceError when no image has a negative.
+    Raises WorkspaceError when multiple choice is asked for and no image has a negative.
     """
     classes = workspace.classes()
-    negatives = workspace.store.negatives()
-    images = workspace.store.images("train")
-    if not any(image.id in negatives for image in images):
-        raise _no_negatives()
-    ask_open = workspace.prompts.render("ask/open")
-    ask_choice = workspace.prompts.get("ask/choice")
-    rows: list[InstructExample] = []
-    n_without = 0
-    for image in images:
-        ref, truth = workspace.ref_of(image), classes[image.class_name].display_name
-        rows.append(InstructExample(ref, ask_open.text, ask_open.system, truth))
-        if image.id not in negatives:
-            n_without += 1
-            continue
-        names = shuffled_options(image, negatives[image.id], seed=seed)
-        options = [
-            (letter, classes[name].display_name)
-            for letter, name in zip(string.ascii_uppercase, names, strict=False)
-        ]
-        prompt = ask_choice.render(options=options)
-        letter = string.ascii_uppercase[names.index(image.class_name)]
-        rows.append(InstructExample(ref, prompt.text, prompt.system, letter))
-    dropped = (("multiple-choice rows", n_without, "the image has no negatives"),) if n_without else ()
-    return Examples(rows, dropped)
+    chosen = chosen_images(workspace, material.seed)
+    negatives, without = negatives_among(
+        workspace, chosen.train, random_ones=material.negatives_from == "random", seed=material.seed
+    )
+    if "choice" in material.questions and not negatives:
+        raise _no_negatives(workspace)
+    dropped = Counter(without)
+    shown = []
+    for image in chosen.train:
+        truth = classes[image.class_name].display_name
+        if "open" in material.questions:
+            shown.append(Shown(workspace.ref_of(image), truth))
+        if "choice" in material.questions and image.id in negatives:
+            shown.append(Shown(workspace.ref_of(image), truth, _names(image, negatives[image.id], classes)))
+        elif "choice" in material.questions:
+            dropped["multiple-choice rows", "the image has no negatives"] += 1
+    rows = InstructRows(workspace.prompts, shown, seed=material.seed)
+    return Examples(rows, (*chosen.dropped, *_counted(dropped)))
 
 
-def shuffled_options(image: Image, negatives: Sequence[Negative], *, seed: int) -> list[str]:
-    """Class names in the order in which they are shown: the true one and those of the negatives.
-
-    The order hangs on the seed and the image's pixels alone, so that adding images moves no other row.
-    """
-    most = len(string.ascii_uppercase)
-    names = list(dict.fromkeys([image.class_name, *(n.class_name for n in negatives)]))[:most]
-    random.Random(f"{seed} {image.sha256}").shuffle(names)
-    return names
+def both_examples(workspace: Workspace, material: Material = PAPERS) -> Examples[BothExample]:
+    """The rows of stage align, each with the questions of stage instruct about its image."""
+    aligned, asked = align_examples(workspace, material), instruct_examples(workspace, material)
+    dropped = tuple(dict.fromkeys((*aligned.dropped, *asked.dropped)))
+    return Examples(_BothRows(aligned.rows, asked.rows), dropped)
 
 
-def align_digest(workspace: Workspace) -> str:
-    """16 hex digits over all that stage align reads, in its order."""
+def align_digest(workspace: Workspace, material: Material = PAPERS) -> str:
+    """16 hex digits over all that stage align reads, in its order; also where there is nothing yet."""
     names = {name: c.display_name for name, c in workspace.classes().items()}
-    hashes = {image.id: image.sha256 for image in workspace.store.images()}
-    descriptions, negatives = workspace.store.descriptions(), workspace.store.negatives()
+    chosen = chosen_images(workspace, material.seed)
+    try:
+        described = list(_described(workspace, chosen, material, Counter()))
+    except WorkspaceError:
+        described = []
     return digest_rows(
         (
             image.sha256,
             names[image.class_name],
-            descriptions.get(image.id),
-            [
-                (hashes[n.negative_id], names[n.class_name], descriptions.get(n.negative_id))
-                for n in negatives.get(image.id, ())
-            ],
+            text,
+            [(names[n.class_name], words) for n, words in negatives],
         )
-        for image in workspace.store.images("train")
+        for image, text, negatives in described
     )
 
 
-def instruct_digest(workspace: Workspace) -> str:
-    """16 hex digits over all that stage instruct reads, in its order."""
+def instruct_digest(workspace: Workspace, material: Material = PAPERS) -> str:
+    """16 hex digits over all that stage instruct reads, in its order; also where there is nothing yet."""
     names = {name: c.display_name for name, c in workspace.classes().items()}
-    negatives = workspace.store.negatives()
+    chosen = chosen_images(workspace, material.seed)
+    negatives, _ = negatives_among(
+        workspace, chosen.train, random_ones=material.negatives_from == "random", seed=material.seed
+    )
     return digest_rows(
         (image.sha256, names[image.class_name], [names[n.class_name] for n in negatives.get(image.id, ())])
-        for image in workspace.store.images("train")
+        for image in chosen.train
     )
+
+
+def both_digest(workspace: Workspace, material: Material = PAPERS) -> str:
+    """16 hex digits over all that both stages read."""
+    return digest_rows([(align_digest(workspace, material), instruct_digest(workspace, material))])
 
 
 def _described(
-    workspace: Workspace, dropped: Counter[tuple[str, str]]
+    workspace: Workspace, chosen: Chosen, material: Material, dropped: Counter[tuple[str, str]]
 ) -> Iterator[tuple[Image, str, list[tuple[Negative, str]]]]:
     """Training images with their description and their described negatives; the others are counted."""
-    images = workspace.store.images("train")
-    descriptions, negatives = workspace.store.descriptions(), workspace.store.negatives()
-    if not any(image.id in descriptions for image in images):
-        raise WorkspaceError(
-            "no training image has a description yet", code="no-descriptions", hint="fgvr-kit attributes"
-        )
-    if not any(image.id in negatives for image in images):
-        raise _no_negatives()
-    for image in images:
+    negatives, without = negatives_among(
+        workspace, chosen.train, random_ones=material.negatives_from == "random", seed=material.seed
+    )
+    dropped.update(without)
+    texts = descriptions_for(workspace, chosen.train, material)
+    if material.attributes == "none":
+        names = {name: c.display_name for name, c in workspace.classes().items()}
+        texts = {image.id: names[image.class_name] for image in chosen.train}
+    if not texts:
+        raise _no_descriptions(workspace)
+    if not negatives:
+        raise _no_negatives(workspace)
+    for image in chosen.train:
         mine = negatives.get(image.id, [])
-        described = [(n, descriptions[n.negative_id]) for n in mine if n.negative_id in descriptions]
-        reason = (
-            "no description"
-            if image.id not in descriptions
-            else "no negatives"
-            if not mine
-            else "none of its negatives has a description"
-            if not described
-            else None
-        )
-        if reason:
+        described = [(n, texts[n.negative_id]) for n in mine if n.negative_id in texts]
+        if reason := _why_not(image, texts, mine, described):
             dropped["training images", reason] += 1
             continue
         if len(described) < len(mine):
             dropped["negatives", "no description"] += len(mine) - len(described)
-        yield image, descriptions[image.id], described
+        yield image, texts[image.id], described
 
 
-def _no_negatives() -> WorkspaceError:
-    return WorkspaceError("no training image has negatives yet", code="no-negatives", hint="fgvr-kit mine")
+def _why_not(
+    image: Image, texts: dict[int, str], negatives: Sequence[Negative], described: Sequence[object]
+) -> str | None:
+    if image.id not in texts:
+        return "no description"
+    if not negatives:
+        return "no negatives"
+    return None if described else "none of its negatives has a description"
 
 
-def _counted(dropped: Counter[tuple[str, str]]) -> tuple[tuple[str, int, str], ...]:
+def _names(image: Image, negatives: Sequence[Negative], classes: dict[str, ImageClass]) -> tuple[str, ...]:
+    """Display names of the choices: the true one first."""
+    names = dict.fromkeys([image.class_name, *(n.class_name for n in negatives)])
+    return tuple(classes[name].display_name for name in names)
+
+
+def _no_descriptions(workspace: Workspace) -> WorkspaceError:
+    return WorkspaceError(
+        "no training image has a description yet",
+        code="no-descriptions",
+        where=str(workspace.root),
+        hint="fgvr-kit attributes",
+    )
+
+
+def _no_negatives(workspace: Workspace) -> WorkspaceError:
+    return WorkspaceError(
+        "no training image has negatives yet",
+        code="no-negatives",
+        where=str(workspace.root),
+        hint="fgvr-kit mine",
+    )
+
+
+def _counted(dropped: Counter[tuple[str, str]]) -> Dropped:
     return tuple((what, n, why) for (what, why), n in sorted(dropped.items()))

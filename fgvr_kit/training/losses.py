@@ -1,8 +1,8 @@
 """What training minimises, as functions of tensors: the alignment terms of Finedefics and next-token loss.
 
 Paper: Finedefics (ICLR 2025), section 3.2, equations (5) to (8). Compared with the released code (commit
-a179c35) on the embeddings in tests/data/parity. Left out on purpose: the release's temperatures (parameters
-that it freezes, and loads uninitialised) are plain numbers here.
+a179c35) on the embeddings in tests/data/parity. Left out on purpose: the release's clamping of its
+temperatures; whoever learns them keeps them in their range (temperatures.py).
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 NOT_SUPERVISED = -100
-ALIGNMENT_WEIGHT = 0.5  # Finedefics, equation (8): L_generation + (OAC + ACC + CCC) / 2
 
 Negatives = Literal["shared", "own"]
 CategoryTerm = Literal["paper", "bounded", "released", "off"]
+Temperature = float | Tensor
+"""A number, or a scalar tensor through which gradients pass."""
+Weights = tuple[float, float, float]
+HALVES: Weights = (0.5, 0.5, 0.5)
+"""Finedefics, equation (8): L_generation + (OAC + ACC + CCC) / 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlignmentLoss:
-    """Scalars in nats. total = (object_attribute + attribute_category + category_category) / 2."""
+    """Scalars in nats. total: the three terms times their weights, which are halves in the paper."""
 
     total: Tensor
     object_attribute: Tensor
@@ -32,7 +36,9 @@ class AlignmentLoss:
     category_category: Tensor
 
 
-def info_nce(anchors: Tensor, keys: Tensor, *, temperature: float, allowed: Tensor | None = None) -> Tensor:
+def info_nce(
+    anchors: Tensor, keys: Tensor, *, temperature: Temperature, allowed: Tensor | None = None
+) -> Tensor:
     """Mean cross-entropy of each anchor finding its own key among the keys it is allowed to see.
 
     anchors: (B, D), unit length.  keys: (B + N, D), unit length; row i < B belongs to anchor i.
@@ -54,17 +60,18 @@ def alignment_loss(
     hard_attributes: Tensor,
     hard_categories: Tensor,
     *,
-    attribute_temperature: float = 0.07,
-    category_temperature: float = 0.07,
+    attribute_temperature: Temperature = 0.07,
+    category_temperature: Temperature = 0.07,
     class_ids: Tensor | None = None,
     hard_class_ids: Tensor | None = None,
     negatives: Negatives = "shared",
     ccc: CategoryTerm = "paper",
+    weights: Weights = HALVES,
 ) -> AlignmentLoss:
     """Pull an image, its description and its class name together, and push look-alike classes apart.
 
     objects, attributes, categories: (B, D), unit length: image, description and class name of each sample.
-    hard_attributes, hard_categories: (B, K, D), unit length: the same of its hard negatives.
+    hard_attributes, hard_categories: (B, K, D), unit length: the same of its hard negatives; K may be 0.
     class_ids (B,), hard_class_ids (B, K): when given, columns of an anchor's own class other than its
     positive are no negatives and are masked out; the release has no such mask.  Below 0: there is no such
     negative, the column is masked out for all.
@@ -74,6 +81,9 @@ def alignment_loss(
     negatives against the anchor itself, log(1 + sum_k exp((c_i . c_ik - 1) / t)), which cannot fall below 0;
     "released", what the release computes (column 0 is everyone's target, which pulls different classes
     together; for comparison only); "off", 0.
+    weights: of object_attribute, attribute_category and category_category in the total.
+    A learned temperature gets no gradient from the "paper" term: without a positive in it, the term falls
+    with the temperature alone.
     Computed in float32. Raises ValueError when only one of the two ids is given.
     """
     if (class_ids is None) != (hard_class_ids is None):
@@ -107,8 +117,23 @@ def alignment_loss(
             category_category = _category_term(
                 categories, hard_categories, t2, class_ids, hard_class_ids, bounded=bounded
             )
-        total = ALIGNMENT_WEIGHT * (object_attribute + attribute_category + category_category)
-        return AlignmentLoss(total, object_attribute, attribute_category, category_category)
+        terms = (object_attribute, attribute_category, category_category)
+        total = sum((w * term for w, term in zip(weights, terms, strict=True)), objects.new_zeros(()))
+        return AlignmentLoss(total, *terms)
+
+
+def answer_loss(logits: Tensor, targets: Tensor, *, n_tokens: int) -> Tensor:
+    """What some answers contribute to the mean cross-entropy of n_tokens tokens; one rule for all families.
+
+    logits: (N, V).  targets: (N,).  n_tokens: of all the answers that the mean is over, these among them: the
+    micro-batches of an optimizer step add up to its mean, however unequal they are.
+    """
+    return F.cross_entropy(logits.float(), targets, reduction="sum") / n_tokens
+
+
+def supervised_tokens(labels: Tensor) -> int:
+    """Tokens that (B, T) labels ask for; the first of a row is foretold by nothing."""
+    return int((labels[:, 1:] != NOT_SUPERVISED).sum())
 
 
 def next_token_loss(to_logits: Callable[[Tensor], Tensor], hidden: Tensor, labels: Tensor) -> Tensor:
@@ -149,15 +174,17 @@ def _allowed_columns(
 def _category_term(
     categories: Tensor,
     hard_categories: Tensor,
-    temperature: float,
+    temperature: Temperature,
     class_ids: Tensor | None,
     hard_class_ids: Tensor | None,
     *,
     bounded: bool,
 ) -> Tensor:
     """Equation (7) over the anchor's own hard negatives: (B, D), (B, K, D) -> scalar."""
+    if isinstance(temperature, Tensor) and not bounded:
+        temperature = temperature.detach()
     logits = torch.einsum("bd,bkd->bk", categories, hard_categories) / temperature  # (B, K)
-    has_any = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+    has_any = torch.full((len(logits),), logits.shape[1] > 0, device=logits.device)
     if class_ids is not None and hard_class_ids is not None:
         wrong = (hard_class_ids != class_ids[:, None]) & (hard_class_ids >= 0)  # (B, K)
         has_any = wrong.any(dim=1)
@@ -166,7 +193,7 @@ def _category_term(
         return logits.new_zeros(())
     logits = logits[has_any]  # a row of -inf alone has a NaN gradient
     if bounded:
-        itself = logits.new_full((len(logits), 1), 1 / temperature)
+        itself = logits.new_ones(len(logits), 1) / temperature
         return F.cross_entropy(
             torch.cat([itself, logits], dim=1), logits.new_zeros(len(logits), dtype=torch.long)
         )

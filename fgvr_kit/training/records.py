@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fgvr_kit
 from fgvr_kit.types import Notice, Summary
+from fgvr_kit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fgvr_kit.training.checkpoint import Checkpoint
+    from fgvr_kit.training.trainer import Schedule
+
+FEW_STEPS = 20
+"""With fewer optimizer steps an adapter has hardly left its start: warm-up and decay eat most of them."""
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
@@ -28,6 +36,43 @@ def write_run(folder: Path, document: Mapping[str, Any]) -> None:
     part = folder / "run.json.part"
     part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(folder / "run.json")
+
+
+def describe_run(
+    workspace: Workspace,
+    recipe: str,
+    settings: Mapping[str, Any],
+    stage: str,
+    fingerprint: str,
+    note: str | None,
+    init: Checkpoint | None,
+) -> dict[str, Any]:
+    """run.json as it is when a stage begins. settings: the recipe's section."""
+    return {
+        "recipe": recipe,
+        "stage": stage,
+        "fingerprint": fingerprint,
+        "parent": init.run_id if init else None,
+        "model": workspace.settings.train.model,
+        "settings": {"train": workspace.settings.train.model_dump(), recipe: dict(settings)},
+        "versions": versions(),
+        "note": note,
+        "started": now(),
+    }
+
+
+def notices_of(recipe: str, stage: str, n_examples: int, n_steps: int, used: Schedule) -> list[Notice]:
+    """What the user should know of a stage that is trained."""
+    if n_steps >= FEW_STEPS:
+        return []
+    return [
+        Notice(
+            f"stage {stage} took only {n_steps} optimizer steps",
+            code="few-steps",
+            why=f"{n_examples} examples in batches of {used.batch}, {used.epochs:g} epochs",
+            hint=f"raise epochs in [{recipe}], or lower the samples a step there (..._batch)",
+        )
+    ]
 
 
 def versions() -> dict[str, str]:

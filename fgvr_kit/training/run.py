@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from fgvr_kit import plugins
-from fgvr_kit.errors import SettingsError, WorkspaceError
+from fgvr_kit.errors import ModelError
 from fgvr_kit.progress import SILENT, Progress, Task
 from fgvr_kit.settings import plugin_section
-from fgvr_kit.training.checkpoint import (
-    Checkpoint,
-    find_checkpoint,
-    last_complete,
-    run_folder,
-)
+from fgvr_kit.training import notched, processes, records
+from fgvr_kit.training.checkpoint import Checkpoint, find_checkpoint, last_complete, run_folder, step_of
+from fgvr_kit.training.chosen import chosen_images
 from fgvr_kit.training.examples import Examples, ExampleT
-from fgvr_kit.training.records import now, read_run, row_of, summary_of, versions, write_run
-from fgvr_kit.types import Notice, Summary
+from fgvr_kit.training.finished import keep, summarise, write_down
+from fgvr_kit.training.interrupted import on_ctrl_c, telling_of_full_disk
+from fgvr_kit.training.launch import refuse_fewer
+from fgvr_kit.training.looks import augmented
+from fgvr_kit.training.room import refuse_too_large
+from fgvr_kit.training.stage import Stage, Tuning, nothing_to_train, refuse_no_model, schedule_of
+from fgvr_kit.training.validation import Measure, refuse_unvalidated, validated_with
+from fgvr_kit.types import Summary
 from fgvr_kit.workspace import Workspace
 
 if TYPE_CHECKING:
     from fgvr_kit.families.base import Vlm
     from fgvr_kit.training.objectives import Objective
     from fgvr_kit.training.trainer import Collator, Schedule
-
-FEW_STEPS = 20
-"""With fewer optimizer steps an adapter has hardly left its start: warm-up and decay eat most of them."""
-
-
-class Tuning(Protocol):
-    """What every recipe's `Settings` offers to `Run`; each field is described there."""
-
-    learning_rate: float
-    rank: int
-    alpha: int
-    dropout: float
-    warmup: float
-    weight_decay: float
-    epochs: float
-    micro_batch: int
-    seed: int
-    save_steps: int
-    gradient_checkpointing: bool
-
-    def model_dump(self) -> dict[str, Any]:
-        """The settings as plain data."""
+    from fgvr_kit.training.watch import Watch
 
 
 class Run:
@@ -60,15 +41,19 @@ class Run:
     """
 
     def __init__(
-        self, workspace: Workspace, recipe_name: str, settings: Tuning, progress: Progress = SILENT
+        self,
+        workspace: Workspace,
+        recipe_name: str,
+        settings: Tuning,
+        progress: Progress = SILENT,
+        *,
+        stands: bool = True,
     ) -> None:
-        """Raises SettingsError when no base model is chosen."""
-        if not workspace.settings.train.model:
-            raise SettingsError(
-                "no base model is chosen: train.model is empty",
-                code="no-train-model",
-                hint="--model HuggingFaceM4/idefics2-8b, or a folder; [train] model in fgvr.toml keeps it",
-            )
+        """stands: whether the walk stands at these stages when they are done; False for what is only compared.
+
+        Raises SettingsError when no base model is chosen.
+        """
+        refuse_no_model(workspace)
         self.workspace = workspace
         self.recipe_name = recipe_name
         self.settings = settings
@@ -76,6 +61,7 @@ class Run:
         recipe = plugins.load("recipes", recipe_name)
         self._fingerprints: dict[str, str] = recipe.stage_fingerprints(workspace)
         self._progress = progress
+        self._stands = stands
         self._vlm: Vlm | None = None
         self._vlm_is_at: str | None = None
 
@@ -88,70 +74,122 @@ class Run:
         loss: Objective,
         batch: int,
         init: Checkpoint | None = None,
+        measure: Measure | None = None,
     ) -> Checkpoint:
         """Train a stage, or return at once when it stands with the same fingerprint.
 
         examples: called only when the stage must be trained.  batch: samples an optimizer step.
-        init: the stage to start from; the same adapter goes on.  A killed stage resumes from its newest whole
-        checkpoint, with the same result as if it had not been killed (bit for bit on a CPU).
-        Raises WorkspaceError when the data is not there yet, ModelError when training fails.
+        init: the stage to start from; the same adapter goes on.  measure: what validation measures, where there
+        are validation images.  A killed stage resumes from its newest whole checkpoint, with the same result as if
+        it had not been killed (bit for bit on a CPU).
+        Raises WorkspaceError when the data is not there yet, ModelError when training fails, FgvrError "disk-full",
+        KeyboardInterrupt after the step under way.
         """
-        fingerprint = self._fingerprints[stage]
-        found = find_checkpoint(self.workspace, stage, fingerprint)
+        asked = Stage(stage, self._fingerprints[stage], collator, loss, batch, init, measure)
+        found = find_checkpoint(self.workspace, stage, asked.fingerprint)
         if found is None:
             rows = examples(self.workspace)
+            shown = augmented(self.workspace, rows.rows, seed=self.settings.seed)
+            rows = Examples(shown, rows.dropped)
             with _without_deprecations():
-                found = self._train(stage, fingerprint, rows, collator, loss, batch, init)
+                found = self._train(asked, rows)
         self._write_down(found)
         return found
 
-    def _train(
-        self,
-        stage: str,
-        fingerprint: str,
-        examples: Examples[Any],
-        collator: Callable[[Vlm], Collator],
-        loss: Objective,
-        batch: int,
-        init: Checkpoint | None,
-    ) -> Checkpoint:
-        from fgvr_kit.training.trainer import StageTrainer, refuse_several_processes
-
-        refuse_several_processes()
+    def _train(self, stage: Stage, examples: Examples[Any]) -> Checkpoint:
+        """The stage from its newest checkpoint on; in smaller micro-batches when the memory does not suffice."""
         if not examples.rows:
-            raise WorkspaceError(
-                f"stage {stage} has nothing to train on",
-                code="no-examples",
-                why="; ".join(f"{what}: {n} left out ({why})" for what, n, why in examples.dropped),
-                hint="fgvr-kit attributes, then fgvr-kit mine",
-            )
-        folder = run_folder(self.workspace, stage, fingerprint)
-        vlm = self._load(init)
-        asked = self._schedule(batch)
+            raise nothing_to_train(stage.name, examples.dropped)
+        refuse_fewer()
+        refuse_too_large(self.workspace)
+        folder = run_folder(self.workspace, stage.name, stage.fingerprint)
+        asked = schedule_of(self.settings, stage.batch)
         schedule = asked.fitted(len(examples.rows))
-        document = self._describe(stage, fingerprint, vlm, init)
-        write_run(folder, document)
-        self.workspace.store.put_run(**row_of(folder, document), status="running", finished=None)
-
+        schedule, notices = notched.as_before(schedule, folder, stage.name)
         started = time.monotonic()
-        total = schedule.n_steps(len(examples.rows))
+        while True:
+            vlm = self._load(stage.init)
+            document = records.describe_run(
+                self.workspace, self.recipe_name, self.settings.model_dump(), stage.name, stage.fingerprint,
+                vlm.note, stage.init,
+            )  # fmt: skip
+            document |= {"micro_batch": schedule.micro_batch, "stepped_down": bool(notices)}
+            self._begin(folder, document)
+            del vlm
+            if save := self._trained(stage, examples, schedule, folder):
+                break
+            self._vlm = None
+            schedule, notice = notched.down(schedule, stage.name)
+            notices.append(notice)
+        assert self._vlm is not None
+        processes.wait()  # the first one writes the rows that all of them read
+        if (folder / "best").is_dir():
+            self._vlm_is_at = None  # what is in memory has gone on
+        seconds = time.monotonic() - started
+        summary = summarise(
+            self.workspace, self.recipe_name, stage.name, folder, self._vlm, examples, asked, schedule, seconds,
+            notices,
+        )  # fmt: skip
+        keep(self.workspace, folder, save, document | {"summary": summary.as_dict()})
+        return Checkpoint(stage.name, stage.fingerprint, folder, document["note"])
+
+    def _trained(
+        self, stage: Stage, examples: Examples[Any], schedule: Schedule, folder: Path
+    ) -> Callable[[Path], None] | None:
+        """Train to the end; what writes the weights, or None when smaller micro-batches may fit into the memory."""
+        from fgvr_kit.training.sighted import refuse_blind
+        from fgvr_kit.training.trainer import StageTrainer
+        from fgvr_kit.training.watch import Watch
+
+        vlm = self._vlm
+        assert vlm is not None
         done = _steps_done(folder)
-        with self._progress.task(f"train {stage}", total, done=done) as task:
+        if not done:
+            refuse_blind(vlm, examples.rows)
+        total = schedule.n_steps(len(examples.rows))
+        with self._progress.task(f"train {stage.name}", total, done=done) as task:
+            watch = self._watch(Watch, stage, folder, vlm, task)
             trainer = StageTrainer(
                 vlm,
-                loss,
+                stage.loss,
                 examples.rows,
-                collator(vlm),
+                stage.collator(vlm),
                 schedule,
                 folder / "checkpoints",
-                on_step=self._step_writer(folder.name, task),
+                on_step=watch.on_step,
             )
-            trainer.train_or_resume()
-        summary = self._summarise(stage, folder, vlm, examples, asked, schedule, time.monotonic() - started)
-        self._keep(folder, vlm, {**document, "summary": summary.as_dict()})
-        checkpoint = Checkpoint(stage, fingerprint, folder, vlm.note)
-        self._vlm_is_at = fingerprint
-        return checkpoint
+            watch.attach(trainer, done=done, report_to=self.workspace.settings.train.report_to)
+            alone = processes.size() == 1  # several would stop at different steps, and wait for each other
+            try:
+                with on_ctrl_c(watch.interrupt) if alone else nullcontext(), telling_of_full_disk(folder):
+                    trainer.train_or_resume(is_over=watch.stopped_early)
+            except ModelError as error:
+                if not notched.may_go_on(error, schedule):
+                    raise
+                return None
+        self._vlm_is_at = stage.fingerprint
+        if watch.is_interrupted and trainer.state.global_step < total:
+            raise KeyboardInterrupt
+        return trainer.save_weights
+
+    def _watch(self, watch: type[Watch], stage: Stage, folder: Path, vlm: Vlm, task: Task) -> Watch:
+        train = self.workspace.settings.train
+        images = validated_with(chosen_images(self.workspace, self.settings.seed).val)
+        measure = stage.measure
+        return watch(
+            self.workspace.store,
+            folder,
+            task,
+            measure=(lambda: measure(vlm, self.workspace, images)) if measure and images else None,
+            every=train.val_steps or self.settings.save_steps,
+            patience=train.patience,
+            writes=processes.is_first(),
+        )
+
+    def _begin(self, folder: Path, document: dict[str, Any]) -> None:
+        if processes.is_first():
+            records.write_run(folder, document)
+            self.workspace.store.put_run(**records.row_of(folder, document), status="running", finished=None)
 
     def _load(self, init: Checkpoint | None) -> Vlm:
         """The model with the adapter of `init`, or with a fresh one; the one in memory if it is just that."""
@@ -175,103 +213,13 @@ class Run:
         self._vlm = vlm
         return vlm
 
-    def _schedule(self, batch: int) -> Schedule:
-        from fgvr_kit.training.trainer import Schedule
-
-        s = self.settings
-        return Schedule(
-            batch=batch,
-            micro_batch=s.micro_batch,
-            epochs=s.epochs,
-            learning_rate=s.learning_rate,
-            warmup=s.warmup,
-            weight_decay=s.weight_decay,
-            seed=s.seed,
-            save_steps=s.save_steps,
-            gradient_checkpointing=s.gradient_checkpointing,
-        )
-
-    def _describe(self, stage: str, fingerprint: str, vlm: Vlm, init: Checkpoint | None) -> dict[str, Any]:
-        return {
-            "recipe": self.recipe_name,
-            "stage": stage,
-            "fingerprint": fingerprint,
-            "parent": init.run_id if init else None,
-            "model": self.workspace.settings.train.model,
-            "settings": {
-                "train": self.workspace.settings.train.model_dump(),
-                self.recipe_name: self.settings.model_dump(),
-            },
-            "versions": versions(),
-            "note": vlm.note,
-            "started": now(),
-        }
-
-    def _step_writer(self, run_id: str, task: Task) -> Callable[[int, float, dict[str, float]], None]:
-        def write(step: int, epoch: float, terms: dict[str, float]) -> None:
-            self.workspace.store.put_step(run_id, step, epoch, terms)
-            task.advance(1, note=f"loss {terms['total']:.3f}")
-
-        return write
-
-    def _summarise(
-        self,
-        stage: str,
-        folder: Path,
-        vlm: Vlm,
-        examples: Examples[Any],
-        asked: Schedule,
-        used: Schedule,
-        seconds: float,
-    ) -> Summary:
-        steps = self.workspace.store.steps(folder.name)
-        notes = [f"{vlm.name}: {vlm.note}"] if vlm.note else []
-        if used.batch < asked.batch:
-            notes.append(f"stage {stage}: a batch is all {used.batch} examples, not {asked.batch}")
-        notices = []
-        if len(steps) < FEW_STEPS:
-            notices.append(
-                Notice(
-                    f"stage {stage} took only {len(steps)} optimizer steps",
-                    code="few-steps",
-                    why=f"{len(examples.rows)} examples in batches of {used.batch}, {used.epochs:g} epochs",
-                    hint=f"raise {self.recipe_name}.epochs, or lower {self.recipe_name}.{stage}_batch",
-                )
-            )
-        done = {
-            "examples": len(examples.rows),
-            "steps": len(steps),
-            **{name: round(value, 4) for name, value in steps[-1]["terms"].items() if name != "lr"},
-            "trainable parameters": vlm.trainable_parameters(),
-            "seconds": round(seconds, 1),
-        }
-        return Summary(stage, done, examples.dropped, tuple(notes), tuple(notices))
-
-    def _keep(self, folder: Path, vlm: Vlm, document: dict[str, Any]) -> None:
-        """Put the adapter in its place in one rename, and let the checkpoints go."""
-        part = folder / "adapter.part"
-        shutil.rmtree(part, ignore_errors=True)
-        vlm.save_adapter(part)
-        write_run(folder, {**document, "finished": now()})
-        part.rename(folder / "adapter")
-        shutil.rmtree(folder / "checkpoints")
-
     def _write_down(self, checkpoint: Checkpoint) -> None:
-        """The rows of a stage that stands; again after a kill between the rename and the database."""
-        document = read_run(checkpoint.folder)
-        assert document is not None, "a checkpoint is found by its run.json"
-        summary = summary_of(document["summary"])
-        self.summaries.append(summary)
-        store = self.workspace.store
-        row = store.run(checkpoint.run_id)
-        if row is None or row["status"] != "done":
-            store.put_run(**row_of(checkpoint.folder, document), status="done", finished=document["finished"])
-        standing = store.walk().get(checkpoint.stage)
-        if standing is None or standing["fingerprint"] != checkpoint.fingerprint:
-            store.finish(checkpoint.stage, checkpoint.fingerprint, summary)
+        self.summaries.append(write_down(self.workspace, checkpoint, stands=self._stands))
 
 
-def train_recipe(workspace: Workspace, progress: Progress = SILENT) -> tuple[Checkpoint, tuple[Summary, ...]]:
+def train_recipe(
+    workspace: Workspace, progress: Progress = SILENT, *, stands: bool = True
+) -> tuple[Checkpoint, tuple[Summary, ...]]:
     """Train what [train] recipe names: its last stage's checkpoint, and a summary of each stage.
 
     Stages that stand for the settings and data of now are not trained again.
@@ -279,7 +227,14 @@ def train_recipe(workspace: Workspace, progress: Progress = SILENT) -> tuple[Che
     """
     name = plugins.normalise(workspace.settings.train.recipe)
     recipe = plugins.load("recipes", name)
-    run = Run(workspace, name, plugin_section(workspace.settings, name, recipe.Settings), progress)
+    refuse_unvalidated(workspace)
+    if report_to := workspace.settings.train.report_to:
+        from fgvr_kit.training.watch import open_trackers
+
+        open_trackers(report_to, workspace.state)  # not after minutes of loading
+    run = Run(
+        workspace, name, plugin_section(workspace.settings, name, recipe.Settings), progress, stands=stands
+    )
     checkpoint: Checkpoint = recipe.train(run)
     return checkpoint, tuple(run.summaries)
 
@@ -294,4 +249,4 @@ def _without_deprecations() -> Iterator[None]:
 
 def _steps_done(folder: Path) -> int:
     newest = last_complete(folder / "checkpoints")
-    return int(newest.name.removeprefix("checkpoint-")) if newest else 0
+    return step_of(newest) if newest else 0

@@ -50,6 +50,19 @@ def test_a_folder_is_found_from_the_workspace_and_known_by_its_weights(
     assert str(tmp_path) not in json.dumps(backend.conditions)
 
 
+def test_a_reply_is_known_by_how_the_weights_are_really_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by "auto": what was begun on a GPU and goes on without one would mix the replies of two models."""
+    from fgvr_kit.families.weights import quantized
+
+    stored = []
+    for gpu in (True, False):
+        monkeypatch.setattr(quantized, "has_cuda", lambda gpu=gpu: gpu)
+        stored.append(toy_backend(tmp_path, device="auto").conditions["quantize"])
+    assert stored == ["nf4", "none"]
+
+
 def test_requests_of_unequal_length_keep_their_places(toy_vlm_path: Path, tmp_path: Path) -> None:
     backend = toy_backend(tmp_path, batch_size=3)
     requests = [question(n, max_tokens=tokens) for n, tokens in enumerate((2, 5, 2, 5, 3))]

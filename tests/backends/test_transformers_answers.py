@@ -197,6 +197,6 @@ def test_a_model_of_words_answers_and_refuses_pictures(
 def test_a_vision_model_of_no_known_family_answers_about_pictures(
     tiny_checkpoint: Callable[[str], str], tmp_path: Path
 ) -> None:
-    backend = open_at(tmp_path, tiny_checkpoint("qwen3_vl"))
+    backend = open_at(tmp_path, tiny_checkpoint("vipllava"))
     requests = [question(1, images=(pictured(tmp_path, n),)) for n in range(2)] + [question(2)]
     assert say(backend, *requests) == [say(backend, request)[0] for request in requests]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,3 +22,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return folder if folder.is_dir() else (tiny.BUILDERS | tiny.GUESTS)[model_type](folder)
 
     return checkpoint
+
+
+@pytest.fixture
+def copy(toy_vlm_path: Path, tmp_path: Path) -> Path:
+    """The toy's checkpoint, to be spoilt."""
+    return Path(shutil.copytree(toy_vlm_path, tmp_path / "model"))

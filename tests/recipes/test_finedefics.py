@@ -36,10 +36,14 @@ def test_every_setting_is_described() -> None:
     [
         ("finedefics.seed=1", {"align", "instruct"}),
         ("finedefics.rank=4", {"align", "instruct"}),
-        ("finedefics.micro_batch=2", {"align", "instruct"}),
+        ("finedefics.micro_batch=2", set()),  # contrast = "step": what is learned does not hang on it
         ("finedefics.ccc='off'", {"align", "instruct"}),
+        ("finedefics.temperature='learned'", {"align", "instruct"}),
+        ("finedefics.contrast='micro'", {"align", "instruct"}),
+        ("finedefics.negative_gradient=false", {"align", "instruct"}),
         ("finedefics.instruct_batch=4", {"instruct"}),
         ("finedefics.save_steps=1", set()),
+        ("finedefics.temperature_learning_rate=0.1", set()),  # they are fixed
         ("finedefics.gradient_checkpointing=true", set()),
         ("train.model='other/model'", {"align", "instruct"}),
         ("train.max_pixels=10000", {"align", "instruct"}),
@@ -102,3 +106,17 @@ def test_a_misspelt_setting_is_refused(reopen: Callable[..., Workspace]) -> None
     with pytest.raises(SettingsError) as caught:
         reopen("finedefics.drop_out=0.1")
     assert (caught.value.code, caught.value.hint) == ("settings-unknown", "did you mean 'dropout'?")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["finedefics.bank_steps=5"],  # a bank has no gradient
+        ["finedefics.temperature='learned'", "finedefics.category_temperature=1.0"],  # out of its range
+    ],
+)
+def test_settings_that_cannot_be_had_together_are_refused(
+    reopen: Callable[..., Workspace], overrides: list[str]
+) -> None:
+    with pytest.raises(SettingsError):
+        finedefics.stage_fingerprints(reopen(*overrides))

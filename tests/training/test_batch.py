@@ -58,7 +58,7 @@ def test_the_answer_and_its_end_are_all_that_is_supervised(vlm: Vlm, workspace: 
     batch = AlignCollator(vlm)(align)["batch"]
     for row, wanted in enumerate(align):
         assert supervised_text(vlm, batch, row) == wanted.description + vlm.end_of_turn
-    questions = instruct_examples(workspace, seed=0).rows[:4]
+    questions = instruct_examples(workspace).rows[:4]
     batch = InstructCollator(vlm)(questions)["batch"]
     for row, question in enumerate(questions):
         assert supervised_text(vlm, batch, row) == question.answer + vlm.end_of_turn

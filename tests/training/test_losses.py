@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fgvr_kit.training.losses import alignment_loss, info_nce, next_token_loss
+from fgvr_kit.training.losses import alignment_loss, answer_loss, info_nce, next_token_loss, supervised_tokens
 
 
 def units(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -82,6 +82,63 @@ def test_one_sample_whose_negatives_are_all_its_own_class_gives_finite_gradients
     loss = alignment_loss(*tensors, class_ids=torch.tensor([1, 2]), hard_class_ids=torch.tensor([[1], [3]]))
     loss.total.backward()
     assert all(t.grad is not None and bool(t.grad.isfinite().all()) for t in tensors)
+
+
+@pytest.mark.parametrize("negatives", ["shared", "own"])
+@pytest.mark.parametrize("ccc", ["paper", "bounded", "off"])
+@pytest.mark.parametrize(
+    ("b", "k", "class_ids", "hard_class_ids"),
+    [
+        (1, 2, [0], [[1, 2]]),
+        (1, 1, [0], [[0]]),  # its only negative is of its own class
+        (2, 2, [3, 3], [[-1, -1], [3, -1]]),  # nobody may see anything but its own
+        (3, 2, [0, 1, 2], [[1, -1], [-1, -1], [0, 1]]),  # ragged
+        (2, 0, [0, 1], [[], []]),
+    ],
+)
+def test_whatever_is_masked_loss_and_gradients_are_finite(
+    b: int, k: int, class_ids: list[int], hard_class_ids: list[list[int]], negatives: str, ccc: str
+) -> None:
+    tensors = [t.requires_grad_() for t in embeddings(b=b, k=k)]
+    t1, t2 = (torch.tensor(t, requires_grad=True) for t in (0.05, 0.07))
+    loss = alignment_loss(
+        *tensors, attribute_temperature=t1, category_temperature=t2, class_ids=torch.tensor(class_ids),
+        hard_class_ids=torch.tensor(hard_class_ids, dtype=torch.long).reshape(b, k), negatives=negatives, ccc=ccc,
+    )  # type: ignore[arg-type]  # fmt: skip
+    loss.total.backward()
+    assert bool(loss.total.isfinite())
+    for t in (*tensors[:3], t1, t2):
+        assert t.grad is not None
+        assert bool(t.grad.isfinite().all())
+
+
+def test_temperatures_may_be_tensors_that_learn() -> None:
+    """The gradient is that of the numbers, by differences; the "paper" term gives none."""
+    tensors = embeddings()
+
+    def total(t1: float, t2: float, ccc: str) -> torch.Tensor:
+        return alignment_loss(*tensors, attribute_temperature=t1, category_temperature=t2, ccc=ccc).total  # type: ignore[arg-type]
+
+    for ccc in ("bounded", "off", "paper"):
+        t1, t2 = (torch.tensor(t, requires_grad=True) for t in (0.5, 0.4))
+        learned = total(t1, t2, ccc)  # type: ignore[arg-type]
+        assert learned.item() == pytest.approx(total(0.5, 0.4, ccc).item(), abs=1e-6)
+        learned.backward()
+        given = "off" if ccc == "paper" else ccc
+        for t, differences in (
+            (t1, total(0.51, 0.4, given) - total(0.49, 0.4, given)),
+            (t2, total(0.5, 0.41, given) - total(0.5, 0.39, given)),
+        ):
+            assert t.grad is not None
+            assert t.grad.item() == pytest.approx(differences.item() / 0.02, rel=0.02), ccc
+
+
+def test_the_weights_of_the_terms_are_halves_unless_told() -> None:
+    tensors = embeddings()
+    plain = alignment_loss(*tensors)
+    weighed = alignment_loss(*tensors, weights=(1.0, 0.0, 2.0))
+    wanted = plain.object_attribute + 2 * plain.category_category
+    assert weighed.total.item() == pytest.approx(wanted.item())
 
 
 def test_one_kind_of_ids_alone_is_refused() -> None:
@@ -174,6 +231,18 @@ def test_next_token_loss_sees_only_supervised_rows_and_means_over_them() -> None
     expected = F.cross_entropy(head(rows), torch.tensor([3, 1, 2]))
     assert loss.item() == pytest.approx(expected.item())
     assert seen == [3]
+
+
+def test_answers_of_unequal_micro_batches_add_up_to_one_mean() -> None:
+    logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1, 2, 3, 4, 0, 1])
+    parts = answer_loss(logits[:6], targets[:6], n_tokens=7) + answer_loss(
+        logits[6:], targets[6:], n_tokens=7
+    )
+    assert parts.item() == pytest.approx(F.cross_entropy(logits, targets).item())
+    assert supervised_tokens(torch.tensor([[5, 1, -100], [-100, -100, 2]])) == 2, (
+        "nothing foretells the first"
+    )
 
 
 def test_next_token_loss_refuses_a_batch_without_labels() -> None:

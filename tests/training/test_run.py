@@ -17,6 +17,7 @@ from fgvr_kit.recipes import finedefics
 from fgvr_kit.training.checkpoint import Checkpoint, final_checkpoint
 from fgvr_kit.training.records import read_run
 from fgvr_kit.training.run import Run, train_recipe
+from fgvr_kit.training.watch import Watch
 from fgvr_kit.types import Description, Summary
 from fgvr_kit.workspace import Workspace
 from tests.training.conftest import build_workspace
@@ -52,7 +53,7 @@ def test_both_stages_leave_an_adapter_rows_and_a_summary(trained: Trained) -> No
     assert rows[1]["parent"] == rows[0]["id"]
     assert {stage: store.walk()[stage]["fingerprint"] for stage in finedefics.STAGES} == fingerprints
     assert final_checkpoint(workspace) == checkpoint
-    assert sorted(p.name for p in checkpoint.folder.iterdir()) == ["adapter", "run.json"]
+    assert sorted(p.name for p in checkpoint.folder.iterdir()) == ["adapter", "curves.png", "run.json"]
     document = read_run(checkpoint.folder)
     assert document is not None
     assert set(document["versions"]) == {"fgvr_kit", "torch", "transformers", "peft", "accelerate"}
@@ -140,7 +141,7 @@ def test_a_changed_setting_trains_again_what_depends_on_it_and_leaves_the_rest(
     trained_stages = []
     inner = Run._train
     monkeypatch.setattr(
-        Run, "_train", lambda self, stage, *a: trained_stages.append(stage) or inner(self, stage, *a)
+        Run, "_train", lambda self, stage, *a: trained_stages.append(stage.name) or inner(self, stage, *a)
     )
     with reopen("finedefics.instruct_batch=24") as changed:
         train_recipe(changed)
@@ -160,24 +161,28 @@ def test_a_stage_from_the_adapter_on_disk_equals_one_from_the_adapter_in_memory(
     assert adapter_bytes(workspace, "instruct") == before
 
 
+@pytest.mark.parametrize("epochs", [1, 1.5])
 def test_a_kill_after_the_last_step_needs_no_training_again(
-    workspace: Workspace, reopen: Callable[..., Workspace], trained: Trained, monkeypatch: pytest.MonkeyPatch
+    epochs: float,
+    reopen: Callable[..., Workspace],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with monkeypatch.context() as patch:
+    """Also where the last step is in the midst of an epoch."""
+    settings = ("finedefics.stages=['align']", f"finedefics.epochs={epochs}")
+    with reopen(*settings) as workspace, monkeypatch.context() as patch:
         patch.setattr(Vlm, "save_adapter", _save_checkpoints_only(Vlm.save_adapter))
         with pytest.raises(KeyboardInterrupt):
             train_recipe(workspace)
     written: list[int] = []
-    monkeypatch.setattr(Run, "_step_writer", lambda *_: lambda step, *_: written.append(step))
-    monkeypatch.setattr(Run, "_write_down", _interrupt)
-    with reopen() as again, pytest.raises(KeyboardInterrupt):
+    with reopen(*settings) as again, monkeypatch.context() as patch:
+        patch.setattr(Watch, "on_step", lambda _, step, *__: written.append(step))
         train_recipe(again)
     assert written == []
-    assert adapter_bytes(workspace, "align") == adapter_bytes(trained[0], "align")
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    build_workspace(tmp_path / "other").close()
+    with Workspace(tmp_path / "other", settings) as undisturbed:
+        train_recipe(undisturbed)
+        assert adapter_bytes(workspace, "align") == adapter_bytes(undisturbed, "align")
 
 
 def _save_checkpoints_only(save: Callable[[Vlm, Path], None]) -> Callable[[Vlm, Path], None]:
@@ -190,15 +195,31 @@ def _save_checkpoints_only(save: Callable[[Vlm, Path], None]) -> Callable[[Vlm, 
 
 
 def test_gradient_checkpointing_does_not_change_what_is_learned(
-    trained: Trained, reopen: Callable[..., Workspace]
+    workspace: Workspace, reopen: Callable[..., Workspace]
 ) -> None:
-    with reopen("finedefics.gradient_checkpointing=true") as workspace:
-        train_recipe(workspace)
-        for mine, theirs in zip(workspace.store.runs(), trained[0].store.runs(), strict=True):
-            for step, other in zip(
-                workspace.store.steps(mine["id"]), trained[0].store.steps(theirs["id"]), strict=True
-            ):
-                assert step["terms"] == pytest.approx(other["terms"], rel=1e-4)
+    """But for dropout, which falls elsewhere: without checkpointing the last layer's MLP passes fewer tokens."""
+    seen = []
+    for whether in ("true", "false"):
+        with reopen(
+            f"finedefics.gradient_checkpointing={whether}", "finedefics.dropout=0", "finedefics.micro_batch=2"
+        ) as own:
+            train_recipe(own)
+            seen.append([step["terms"] for row in own.store.runs() for step in own.store.steps(row["id"])])
+            shutil.rmtree(own.state / "runs")
+    assert len(seen[0]) == 6
+    for step, other in zip(*seen, strict=True):
+        assert step == pytest.approx(other, rel=1e-4)
+
+
+def test_what_a_kill_after_the_rename_left_behind_is_removed(
+    workspace: Workspace, reopen: Callable[..., Workspace]
+) -> None:
+    checkpoint, _ = train_recipe(workspace)
+    for name in ("checkpoints", "best"):
+        (checkpoint.folder / name / "checkpoint-2").mkdir(parents=True)
+    with reopen() as again:
+        train_recipe(again)
+    assert sorted(p.name for p in checkpoint.folder.iterdir()) == ["adapter", "curves.png", "run.json"]
 
 
 def test_a_kill_before_the_database_was_told_is_healed(

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from fgvr_kit.families.base import Vlm
+from fgvr_kit.families.sequences.step import States
 from fgvr_kit.training.losses import alignment_loss
 from fgvr_kit.training.objectives import Align
 from fgvr_kit.training.trainer import Schedule, StageTrainer
@@ -27,7 +28,12 @@ def test_the_schedule_is_what_the_trainer_is_given(tmp_path: Path, toy_vlm_path:
         vlm, lambda *_: None, list(range(24)), lambda rows: {}, SCHEDULE, tmp_path, lambda *_: None
     )  # type: ignore[arg-type]
     args = trainer.args
-    assert (args.per_device_train_batch_size, args.gradient_accumulation_steps) == (2, 3)
+    assert (args.per_device_train_batch_size, args.gradient_accumulation_steps) == (6, 1)
+    assert (trainer.train_dataset.batch, trainer.train_dataset.micro_batch, trainer.train_dataset.seed) == (
+        6,
+        2,
+        7,
+    )
     assert (args.num_train_epochs, args.learning_rate, args.weight_decay) == (3.0, 0.0123, 0.321)
     assert args.warmup_steps == 3  # a quarter of 3 epochs x 4 steps
     assert (args.seed, args.save_steps) == (7, 4)
@@ -49,17 +55,16 @@ def test_the_objective_uses_its_own_settings(negatives: Any, ccc: Any) -> None:
         """Gives the vectors that the test made; only the objective is under test."""
 
         def image_features(self, inputs: Any) -> None: ...
-        def hidden_states(self, inputs: Any, features: Any) -> torch.Tensor:
-            return torch.zeros(2, 3, 4)
-
         def logits(self, rows: torch.Tensor) -> torch.Tensor:
             return torch.zeros(len(rows), 6)
 
-        def embed_texts(self, _: Any) -> torch.Tensor:
-            return texts
+        def embed_step(self, _: Any, __: Any, asked: Any, labels: torch.Tensor) -> States:
+            n = int((labels != -100).sum())
+            rows = [texts["abcde".index(text)] for text in asked]
+            return States(torch.zeros(n, 4), torch.ones(n, dtype=torch.long), objects, torch.stack(rows))
 
-        def embed_objects(self, *_: Any) -> torch.Tensor:
-            return objects
+        def embed_texts(self, asked: Any) -> torch.Tensor:
+            return torch.zeros(0, 8)
 
     words = Words(
         tuple("abcde"), torch.tensor([0, 1]), torch.tensor([2, 3]), torch.tensor([[1, 4], [0, 4]]),
@@ -82,3 +87,22 @@ def test_the_objective_uses_its_own_settings(negatives: Any, ccc: Any) -> None:
         assert float(terms.parts[name]) == pytest.approx(float(getattr(expected, name)), abs=1e-6), name
     generation = float(torch.log(torch.tensor(6.0)))
     assert float(terms.total) == pytest.approx(generation + float(expected.total), abs=1e-5)
+
+
+def test_the_recipe_hands_every_setting_of_the_contrast_on() -> None:
+    from fgvr_kit.recipes import finedefics
+
+    settings = finedefics.Settings(
+        attribute_temperature=0.2, category_temperature=0.3, temperature="learned", temperature_learning_rate=0.04,
+        contrast="micro", negatives="own", ccc="bounded", negative_gradient=False, bank_steps=5,
+    )  # fmt: skip
+    align = finedefics._align(settings)
+    assert {name: float(t) for name, t in align.named().items()} == pytest.approx(
+        {"attribute_temperature": 0.2, "category_temperature": 0.3}
+    )
+    assert align.learning_rate == 0.04
+    assert (align.contrast, align.negatives, align.ccc) == ("micro", "own", "bounded")
+    assert (align.negative_gradient, align.bank.steps) == (False, 5)
+    plain = finedefics._align(finedefics.Settings())
+    assert (plain.contrast, plain.negatives, plain.ccc) == ("step", "shared", "paper")
+    assert (plain.trained(), plain.negative_gradient, plain.bank.steps) == ([], True, 0)

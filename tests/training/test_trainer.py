@@ -1,65 +1,32 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import MistralConfig, MistralForCausalLM, TrainerCallback
+from transformers import TrainerCallback
 
 from fgvr_kit.errors import ModelError, SettingsError
-from fgvr_kit.training.objectives import Terms
+from fgvr_kit.families.base import Vlm
+from fgvr_kit.training.batch import AlignCollator, InstructCollator
+from fgvr_kit.training.learning import Terms
+from fgvr_kit.training.objectives import instruct
 from fgvr_kit.training.trainer import Schedule, StageTrainer
+from tests.families import tiny
+from tests.families.conftest import checkpoints
+from tests.training.learned import adapted, align_rows, assert_alike, instruct_rows, learn, micros, toy
+from tests.training.trainers import PLAIN, Rows, align, tiny_vlm, trainer_of
 
-PLAIN = Schedule(
-    batch=4,
-    micro_batch=4,
-    epochs=1,
-    learning_rate=1e-3,
-    warmup=0.0,
-    weight_decay=0.0,
-    seed=0,
-    save_steps=100,
-    gradient_checkpointing=False,
-)
-
-
-def tiny_model() -> MistralForCausalLM:
-    torch.manual_seed(0)
-    return MistralForCausalLM(
-        MistralConfig(
-            vocab_size=11,
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            pad_token_id=0,
-        )
-    )
-
-
-def vlm_of(model: Any) -> Any:
-    return SimpleNamespace(
-        model=model, device=torch.device("cpu"), save_adapter=lambda folder: folder.mkdir()
-    )
-
-
-def collate(rows: Sequence[int]) -> dict[str, Any]:
-    return {"batch": torch.tensor([[row % 11, (row * 3) % 11] for row in rows])}
-
-
-def small_mean(vlm: Any, batch: Tensor) -> Terms:
-    """A mean over samples, so small that the clipping of gradients does not reach it."""
-    total = 1e-3 * vlm.model(input_ids=batch).logits.square().mean()
-    return Terms(total, {"generation": total.detach()})
+__all__ = ["checkpoints"]
 
 
 class KeepGradient(TrainerCallback):
+    """Gradients as the optimizer gets them."""
+
     def __init__(self) -> None:
         self.gradients: list[dict[str, Tensor]] = []
 
@@ -68,18 +35,9 @@ class KeepGradient(TrainerCallback):
         self.gradients.append({name: p.grad.clone() for name, p in named if p.grad is not None})
 
 
-def first_gradient(schedule: Schedule, folder: Path, accepts_loss_kwargs: bool) -> dict[str, Tensor]:
-    model = tiny_model()
-    model.accepts_loss_kwargs = accepts_loss_kwargs
-    trainer = StageTrainer(
-        vlm_of(model),
-        small_mean,
-        [3, 4, 5, 6],
-        collate,
-        schedule,
-        folder,
-        on_step=lambda *_: None,
-    )
+def first_gradient(trainer: StageTrainer) -> dict[str, Tensor]:
+    """Of a trainer whose gradients are not clipped."""
+    trainer.args.max_grad_norm = 1e9
     keeper = KeepGradient()
     trainer.add_callback(keeper)
     trainer.train_or_resume()
@@ -87,86 +45,151 @@ def first_gradient(schedule: Schedule, folder: Path, accepts_loss_kwargs: bool) 
 
 
 @pytest.mark.parametrize("accepts_loss_kwargs", [True, False])
-def test_four_micro_batches_give_the_gradient_of_one_big_batch(
-    tmp_path: Path, accepts_loss_kwargs: bool
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_micro_batches_give_the_gradient_of_one_big_batch(
+    tmp_path: Path, accepts_loss_kwargs: bool, micro_batch: int
 ) -> None:
     """transformers divides an own loss by the accumulation steps for some families only."""
-    big = first_gradient(PLAIN, tmp_path / "big", accepts_loss_kwargs)
-    small = first_gradient(replace(PLAIN, micro_batch=1), tmp_path / "small", accepts_loss_kwargs)
+
+    def gradient(schedule: Schedule) -> dict[str, Tensor]:
+        vlm = tiny_vlm()
+        vlm.model.accepts_loss_kwargs = accepts_loss_kwargs
+        folder = tmp_path / str(schedule.micro_batch)
+        return first_gradient(trainer_of(folder, schedule=schedule, vlm=vlm))
+
+    big, small = gradient(PLAIN), gradient(replace(PLAIN, micro_batch=micro_batch))
     assert big.keys() == small.keys()
-    for name, gradient in big.items():
-        torch.testing.assert_close(small[name], gradient, rtol=1e-4, atol=1e-9)
+    for name, wanted in big.items():
+        torch.testing.assert_close(small[name], wanted, rtol=1e-4, atol=1e-9)
 
 
-def test_terms_of_a_step_are_means_over_its_micro_batches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", list(tiny.BUILDERS))
+def test_in_every_family_accumulated_gradients_are_those_of_one_batch(
+    family: str, checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Answers of unlike length in micro-batches of unlike size: neither 3 times too large, nor a mean of means."""
+    vlm = Vlm.load(str(checkpoints(family)), device="cpu", quantize="none")
+    adapted(vlm)
+    rows = instruct_rows(align_rows(tmp_path, n=5))
+    _, wanted = learn(vlm, instruct, micros(vlm, rows, [5], InstructCollator))
+    vlm.model.zero_grad()
+    schedule = replace(PLAIN, batch=5, micro_batch=2)
+    trainer = trainer_of(tmp_path, instruct, rows, schedule, vlm=vlm, collator=InstructCollator(vlm))
+    assert_alike(first_gradient(trainer), wanted, 1e-4)
+
+
+def test_terms_of_a_step_are_means_over_its_samples(tmp_path: Path) -> None:
+    """Three samples in micro-batches of one and two: each sample weighs the same."""
     seen: list[tuple[int, float, dict[str, float]]] = []
-    schedule = Schedule(
-        **{**{f: getattr(PLAIN, f) for f in PLAIN.__slots__}, "micro_batch": 2, "epochs": 2.0}
-    )
 
-    def objective(vlm: Any, batch: Tensor) -> Terms:
-        total = vlm.model(input_ids=batch).logits.square().mean() * 0 + float(len(batch))
+    def objective(vlm: Any, batch: Rows) -> Terms:
+        total = vlm.model(input_ids=batch.ids).logits.square().mean() * 0 + float(len(batch))
         return Terms(total, {"generation": torch.tensor(float(len(batch)) + 1)})
 
-    trainer = StageTrainer(
-        vlm_of(tiny_model()),
-        objective,
-        [1, 2, 3, 4, 5, 6],
-        collate,
-        schedule,
-        tmp_path,
-        on_step=lambda *step: seen.append(step),
-    )
-    trainer.train_or_resume()
+    schedule = replace(PLAIN, batch=3, micro_batch=2, epochs=2.0)
+    trainer_of(
+        tmp_path, objective, [1, 2, 3, 4], schedule, on_step=lambda *step: seen.append(step)
+    ).train_or_resume()
     assert [step for step, _, _ in seen] == [1, 2, 3, 4]
-    assert seen[0][2] == {"generation": 3.0, "total": 2.0, "lr": 1e-3}
+    assert seen[0][2] == pytest.approx({"generation": 8 / 3, "total": 5 / 3, "lr": 1e-3})
+    assert seen[1][2]["total"] == 1.0, "one sample was left"
     assert seen[-1][1] == 2.0
-    assert schedule.n_steps(6) == 4
+    assert schedule.n_steps(4) == 4
 
 
-def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
-    def objective(vlm: Any, batch: Tensor) -> Terms:
-        total = vlm.model(input_ids=batch).logits.mean() * float("nan")
+def nan_from(step: int) -> Callable[[Any, Rows], Terms]:
+    seen: list[int] = []
+
+    def objective(vlm: Any, batch: Rows) -> Terms:
+        seen.append(1)
+        total = vlm.model(input_ids=batch.ids).logits.mean() * (float("nan") if len(seen) == step else 1)
         return Terms(total, {"generation": total.detach()})
 
-    trainer = StageTrainer(
-        vlm_of(tiny_model()),
-        objective,
-        [1, 2],
-        collate,
-        PLAIN,
-        tmp_path,
-        on_step=lambda *_: None,
-    )
+    return objective
+
+
+def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    schedule = replace(PLAIN, epochs=4, save_steps=1)
+    trainer = trainer_of(tmp_path, nan_from(3), schedule=schedule)
     with pytest.raises(ModelError) as caught:
         trainer.train_or_resume()
     assert caught.value.code == "loss-not-finite"
+    assert "checkpoint-2" in (caught.value.why or "")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-2"]
+    assert all(bool(p.isfinite().all()) for p in trainer.model.parameters()), "no step was made with it"
+
+
+def test_a_gradient_that_is_not_finite_stops_too(tmp_path: Path) -> None:
+    class Poisoned(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
+            return gradient * float("inf")
+
+    def objective(vlm: Any, batch: Rows) -> Terms:
+        total = Poisoned.apply(vlm.model(input_ids=batch.ids).logits).mean()
+        return Terms(total, {"generation": total.detach()})
+
+    trainer = trainer_of(tmp_path, objective, schedule=replace(PLAIN, save_steps=1))
+    with pytest.raises(ModelError) as caught:
+        trainer.train_or_resume()
+    assert caught.value.code == "gradient-not-finite"
+    assert all(bool(p.isfinite().all()) for p in trainer.model.parameters()), "no step was made with it"
+    assert list(tmp_path.iterdir()) == [], "nothing is saved of it"
+
+
+def test_the_images_of_the_bad_micro_batch_are_named(tmp_path: Path) -> None:
+    vlm = toy()
+    rows = align_rows(tmp_path)
+    collator = AlignCollator(vlm)
+
+    def spoilt(part: Sequence[Any]) -> dict[str, Any]:
+        batch = collator(part)["batch"]
+        if any(row.image.path.name == "6.png" for row in part):
+            batch.inputs["pixel_values"] = batch.inputs["pixel_values"] * float("nan")
+        return {"batch": batch}
+
+    schedule = replace(PLAIN, batch=8, micro_batch=2)
+    with pytest.raises(ModelError) as caught:
+        trainer_of(tmp_path / "run", align(), rows, schedule, vlm=vlm, collator=spoilt).train_or_resume()
+    named = (caught.value.where or "").split(", ")
+    assert caught.value.code == "loss-not-finite"
+    assert len(named) == 2
+    assert str(tmp_path / "6.png") in named
 
 
 def test_a_full_gpu_is_told_with_the_next_move(tmp_path: Path) -> None:
-    def objective(vlm: Any, batch: Tensor) -> Terms:
+    def objective(vlm: Any, batch: Rows) -> Terms:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
 
-    trainer = StageTrainer(
-        vlm_of(tiny_model()),
-        objective,
-        [1, 2],
-        collate,
-        PLAIN,
-        tmp_path,
-        on_step=lambda *_: None,
-    )
     with pytest.raises(ModelError) as caught:
-        trainer.train_or_resume()
+        trainer_of(tmp_path, objective).train_or_resume()
     assert caught.value.code == "out-of-memory"
     assert "micro_batch" in caught.value.hint
 
 
-def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_a_cut_up_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "true")
     with pytest.raises(SettingsError) as caught:
-        first_gradient(PLAIN, tmp_path, accepts_loss_kwargs=True)
-    assert caught.value.code == "several-processes"
+        trainer_of(tmp_path)
+    assert caught.value.code == "sharded-training"
+
+
+def test_mixed_precision_remembers_no_weights(tmp_path: Path) -> None:
+    """Those cast in a pass without a graph would be used in the one with a graph, and get no gradient."""
+    trainer = trainer_of(tmp_path)
+    trainer.accelerator.native_amp = True
+    trainer.accelerator.state._mixed_precision = "bf16"
+    try:
+        with trainer._autocast():
+            assert torch.is_autocast_enabled("cpu")
+            assert not torch.is_autocast_cache_enabled()
+    finally:
+        trainer.accelerator.state._mixed_precision = "no"
 
 
 @pytest.mark.parametrize(

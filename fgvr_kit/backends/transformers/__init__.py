@@ -22,6 +22,7 @@ from fgvr_kit.backends.base import Backend, Request, Response, labels_of, pictur
 from fgvr_kit.backends.transformers.batches import Batches
 from fgvr_kit.backends.transformers.worker import Worker
 from fgvr_kit.errors import BackendError, BackendRefused, ModelError, RequestRejected
+from fgvr_kit.families.weights.quantized import resolved
 from fgvr_kit.fingerprint import digest_files
 from fgvr_kit.settings import Section
 
@@ -40,8 +41,9 @@ Found = dict[int, Response | BackendError]
 class Settings(Section):
     device: str = "auto"
     """"auto" (a GPU if there is one), "cpu", "cuda", "mps"."""
-    quantize: Literal["auto", "nf4", "none"] = "auto"
-    """Weights: "nf4" is 4 bit, "none" keeps them whole; "auto" is "nf4" on a CUDA GPU and "none" elsewhere."""
+    quantize: Literal["auto", "nf4", "int8", "none"] = "auto"
+    """Weights: "nf4" is 4 bit, "int8" is 8 bit, "none" keeps them whole; "auto" is "nf4" on a CUDA GPU and "none"
+    elsewhere."""
     batch_size: int = Field(8, ge=1)
     """Requests answered at once. More is faster and needs more memory."""
     max_pixels: int = Field(980 * 980, ge=56 * 56)
@@ -61,7 +63,9 @@ class Transformers(Backend):
     concurrency = 2
 
     def __init__(self, model: str, place: str, settings: Settings) -> None:
-        conditions: dict[str, Any] = {"quantize": settings.quantize, "max_pixels": settings.max_pixels}
+        conditions: dict[str, Any] = {
+            "quantize": resolved(settings.quantize, settings.device), "max_pixels": settings.max_pixels,
+        }  # fmt: skip
         if weights := _weights_of(place):
             conditions["weights"] = weights
         super().__init__(f"transformers:{model}", model, conditions=conditions)

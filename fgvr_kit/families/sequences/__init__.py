@@ -10,14 +10,21 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fgvr_kit.families.sequences.decoder import decode, embed, image_token_id
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fgvr_kit.families.base import Family
+    from fgvr_kit.families import Family
+
+__all__ = ["decode", "embed", "image_token_id"]
 
 
 def image_features(model: Any, inputs: Mapping[str, Any]) -> list[Tensor]:
-    """One (n_i, H) tensor for each row of inputs, with gradients."""
+    """One (n_i, W) tensor for each row of inputs, with gradients.
+
+    W is the width of the text model; with DeepStack, as many times that as it has layers of features.
+    """
     import torch
 
     counts = (inputs["input_ids"] == image_token_id(model)).sum(dim=1).tolist()
@@ -27,7 +34,8 @@ def image_features(model: Any, inputs: Mapping[str, Any]) -> list[Tensor]:
     accepted = inspect.signature(model.get_image_features).parameters
     output = model.get_image_features(**{k: v for k, v in inputs.items() if k in accepted})
     parts = getattr(output, "pooler_output", output)  # per row, per image or packed, as the family likes
-    packed = torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
+    layers = [parts, *(getattr(output, "deepstack_features", None) or ())]
+    packed = torch.cat([_rows(layer) for layer in layers], dim=-1)
     return list(packed.split(counts))
 
 
@@ -35,20 +43,15 @@ def hidden_states(
     model: Any, family: Family, inputs: Mapping[str, Any], features: Sequence[Tensor]
 ) -> Tensor:
     """(B, T, H) after the final norm, with the features in the places of the image tokens."""
-    embeds = embed(model, inputs["input_ids"], features)
     positions = None if family.plain_positions else grid_positions(model, inputs)
-    return _decode(model, embeds, inputs["attention_mask"], positions)
+    return decode(model, family, inputs["input_ids"], features, inputs["attention_mask"], positions=positions)
 
 
-def embed(model: Any, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
-    """(B, T) -> (B, T, H): embeddings of the words, features where the ids are image tokens."""
+def _rows(parts: Any) -> Tensor:
+    """(N, H) of a tensor or of tensors, one a row, an image or a tile."""
     import torch
 
-    embeds: Tensor = model.get_input_embeddings()(ids)
-    places = ids == image_token_id(model)  # (B, T)
-    packed = torch.cat(list(features)).to(embeds.dtype)
-    assert int(places.sum()) == len(packed), "as many features as image tokens"
-    return embeds.masked_scatter(places.unsqueeze(-1), packed)
+    return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts])
 
 
 def image_prompt(model: Any, inputs: Mapping[str, Any], marks: Sequence[int], eos_id: int) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def image_prompt(model: Any, inputs: Mapping[str, Any], marks: Sequence[int], eo
     return {**{k: v for k, v in inputs.items() if k == "image_grid_thw"}, **prompt}
 
 
-def embed_rows(model: Any, rows: Sequence[list[int]], pad_id: int, *, bucket: bool) -> Tensor:
+def embed_rows(model: Any, family: Family, rows: Sequence[list[int]], pad_id: int, *, bucket: bool) -> Tensor:
     """(N, H): the state at the last token of each row of ids."""
     import torch
 
@@ -72,7 +75,7 @@ def embed_rows(model: Any, rows: Sequence[list[int]], pad_id: int, *, bucket: bo
     states: list[Tensor] = []
     for group in _groups(order, [len(row) for row in rows]) if bucket else [order]:
         batch = pad([rows[n] for n in group], pad_id, table.weight.device)
-        hidden = _decode(model, table(batch["input_ids"]), batch["attention_mask"], None)
+        hidden = decode(model, family, batch["input_ids"], (), batch["attention_mask"])
         states.append(last_states(hidden, batch["attention_mask"]))
     if not states:
         return table.weight.new_zeros(0, table.weight.shape[1])
@@ -85,20 +88,6 @@ def last_states(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     import torch
 
     return hidden[torch.arange(len(hidden), device=hidden.device), attention_mask.sum(dim=1) - 1]
-
-
-def image_token_id(model: Any) -> int:
-    config = model.config
-    known = getattr(config, "image_token_id", None)
-    return int(config.image_token_index if known is None else known)
-
-
-def _decode(model: Any, embeds: Tensor, attention_mask: Tensor, positions: Tensor | None) -> Tensor:
-    output = model.get_decoder()(
-        inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions, use_cache=False
-    )
-    state: Tensor = output.last_hidden_state
-    return state
 
 
 def grid_positions(model: Any, inputs: Mapping[str, Any]) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fgvr_kit.families import sequences, turns
-from fgvr_kit.families.sequences import reading
+from fgvr_kit.families.sequences import decoder, reading
 from fgvr_kit.families.sequences.reading import Reading
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ WORTH = 256
 
 
 def shared(vlm: Vlm, readings: Sequence[Reading], side: str) -> dict[str, Any] | None:
-    """Inputs with the beginnings in `past_key_values`; None where too little is common.
+    """Inputs with the beginnings in `past_key_values`; None where too little is common and nothing else asks for it.
 
     input_ids, attention_mask and position_ids cover beginnings and ends.  side: where ends are padded.
     """
@@ -32,8 +32,12 @@ def shared(vlm: Vlm, readings: Sequence[Reading], side: str) -> dict[str, Any] |
 
     groups = _groups(vlm, readings)
     lengths = [_common([readings[n].ids for n in group]) for group in groups]
-    if sum(length * (len(group) - 1) for length, group in zip(lengths, groups, strict=True)) < WORTH:
-        return None
+    saved = sum(length * (len(group) - 1) for length, group in zip(lengths, groups, strict=True))
+    if saved < WORTH or (side == "left" and _is_wider_than_window(vlm, readings, groups, lengths)):
+        if side != "left" or not _wants_first_pass(vlm, readings):
+            return None
+        groups = [[n] for n in range(len(readings))]  # every row but its last token: no gap inside
+        lengths = [len(one.ids) - 1 for one in readings]
     pad_id, device, model = turns.pad_id(vlm.tokenizer), vlm.device, vlm.base_model
     firsts = [group[0] for group in groups]
     heads = sequences.pad(
@@ -50,13 +54,10 @@ def shared(vlm: Vlm, readings: Sequence[Reading], side: str) -> dict[str, Any] |
     inputs["position_ids"] = _positions(vlm, readings, inputs["attention_mask"])
     cache = DynamicCache(config=model.get_decoder().config)
     features = [seen.features for n in firsts if (seen := readings[n].seen) is not None]
-    model.get_decoder()(
-        inputs_embeds=sequences.embed(model, heads["input_ids"], features),
-        attention_mask=heads["attention_mask"],
-        position_ids=inputs["position_ids"][..., firsts, : heads["input_ids"].shape[1]],
-        past_key_values=cache,
-        use_cache=True,
-    )
+    sequences.decode(
+        model, vlm.family, heads["input_ids"], features, heads["attention_mask"],
+        positions=inputs["position_ids"][..., firsts, : heads["input_ids"].shape[1]], cache=cache,
+    )  # fmt: skip
     cache.batch_select_indices(copies)
     return inputs | {"past_key_values": cache}
 
@@ -65,14 +66,31 @@ def last_states(vlm: Vlm, inputs: dict[str, Any]) -> Tensor:
     """(B, H): the state at the last token of each row of `shared(..., side="right")`."""
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     done = inputs["past_key_values"].get_seq_length()
-    output = vlm.base_model.get_decoder()(
-        inputs_embeds=vlm.base_model.get_input_embeddings()(ids[:, done:]),
-        attention_mask=mask,
-        position_ids=inputs["position_ids"][..., done:],
-        past_key_values=inputs["past_key_values"],
-        use_cache=True,
-    )
-    return sequences.last_states(output.last_hidden_state, mask[:, done:])
+    hidden = sequences.decode(
+        vlm.base_model, vlm.family, ids[:, done:], (), mask,
+        positions=inputs["position_ids"][..., done:], cache=inputs["past_key_values"],
+    )  # fmt: skip
+    return sequences.last_states(hidden, mask[:, done:])
+
+
+def _is_wider_than_window(
+    vlm: Vlm, readings: Sequence[Reading], groups: Sequence[Sequence[int]], lengths: Sequence[int]
+) -> bool:
+    """Whether gaps would count: a layer that looks back a number of places looks back fewer tokens then."""
+    config = vlm.base_model.get_decoder().config
+    window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+    if not window or (kinds and not any("sliding" in kind for kind in kinds)):
+        return False
+    ends = [
+        len(readings[n].ids) - length for group, length in zip(groups, lengths, strict=True) for n in group
+    ]
+    return max(lengths) + max(ends) > int(window)
+
+
+def _wants_first_pass(vlm: Vlm, readings: Sequence[Reading]) -> bool:
+    features = [one.seen.features for one in readings if one.seen is not None]
+    width = int(vlm.base_model.get_input_embeddings().weight.shape[1])
+    return vlm.family.by_parts and decoder.wants_first_pass(vlm.family, features, width)
 
 
 def _groups(vlm: Vlm, readings: Sequence[Reading]) -> list[list[int]]:

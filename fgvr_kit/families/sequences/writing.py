@@ -107,7 +107,8 @@ def _inputs(vlm: Vlm, readings: Sequence[Reading]) -> dict[str, Any]:
     """What generate takes, padded on the left."""
     if vlm.family.by_parts:
         inputs, features = reading.batch(vlm, readings, "left")
-        inputs["inputs_embeds"] = sequences.embed(vlm.base_model, inputs["input_ids"], features)
+        if any(len(one) for one in features):  # words alone need none, and some families take none
+            inputs["inputs_embeds"] = sequences.embed(vlm.base_model, inputs["input_ids"], features)
     elif any(r.ask.images for r in readings):
         asks = [r.ask for r in readings]
         found = turns.process(

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fgvr_kit.families.base import Family
+    from fgvr_kit.families import Family
 
 
 def family_of(config: Any) -> Family | None:
     """How a checkpoint with this config answers; None when transformers has no class that could."""
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    from fgvr_kit.families.base import Family
+    from fgvr_kit.families import Family
 
     for sees, auto in ((True, AutoModelForImageTextToText), (False, AutoModelForCausalLM)):
         if type(config) in auto._model_mapping:
-            return Family((config.model_type,), "", "", "", by_parts=False, sees=sees)
+            return Family((config.model_type,), "", (), "", by_parts=False, sees=sees)
     return None
 
 
