@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fgvr_kit import plugins, toy
+from fgvr_kit.families.weights.quantized import resolved
 from fgvr_kit.fingerprint import digest_files, fingerprint
 from fgvr_kit.training.records import read_run
 from fgvr_kit.workspace import Workspace
@@ -86,7 +87,7 @@ def stage_fingerprint(
     train = workspace.settings.train
     base = {
         "model": model_identity(workspace.root, train.model),
-        "quantize": train.quantize,
+        "quantize": resolved(train.quantize, train.device),
         "max_pixels": train.max_pixels,
     }
     return fingerprint(_TRAINING, stage, base, dict(prompts), dict(settings), data, parent)

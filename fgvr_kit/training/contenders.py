@@ -7,6 +7,7 @@ from pathlib import Path
 from fgvr_kit import toy
 from fgvr_kit.evaluation.contenders import Contender
 from fgvr_kit.evaluation.language_model import LanguageModel
+from fgvr_kit.families.weights.quantized import resolved
 from fgvr_kit.training.checkpoint import final_checkpoint, model_identity
 from fgvr_kit.workspace import Workspace
 
@@ -16,7 +17,7 @@ def contenders(workspace: Workspace) -> list[Contender]:
     train = workspace.settings.train
     if not train.model:
         return []
-    base = f"{model_identity(workspace.root, train.model)} {train.quantize}"
+    base = f"{model_identity(workspace.root, train.model)} {resolved(train.quantize, train.device)}"
     note = _note(workspace)
     found: list[Contender] = [LanguageModel("zero-shot", base, note=note)]
     if checkpoint := final_checkpoint(workspace):

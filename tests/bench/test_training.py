@@ -6,6 +6,7 @@ rank 8 without dropout. Random weights: only times, memory and the equality of l
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -103,22 +104,34 @@ def test_a_step_beside_six_padded_passes(folder: Path, images: list[ImageRef], n
         with torch.no_grad():
             assert loss == pytest.approx(float(released(plain, batch, rows, masks=True)), rel=1e-5)
     ratios = [a / b for a, b in zip(times["released"], times["ours"], strict=True)]
-    memory = {which: peak(folder, images[0], which, n) for which in times}
+    in_use, held = (
+        {which: peak(folder, images[0], which, n, exact=exact) for which in times} for exact in (True, False)
+    )
     print(f"\nmicro-batch {n}, {ROUNDS[n]} pairs of steps, random weights:")
     for which, each in times.items():
         rate = n / statistics.median(each)
-        print(
-            f"  {which:8} {quartiles(each)} s a step, {rate:.2f} samples/s, peak {memory[which] / 1e9:.2f} GB"
-        )
+        memory = f"{in_use[which] / 1e9:.2f} GB ({held[which] / 1e9:.2f} with what malloc keeps)"
+        print(f"  {which:8} {quartiles(each)} s a step, {rate:.2f} samples/s, peak {memory}")
     print(f"  released / ours of a pair: {quartiles(ratios)}")
     assert statistics.median(ratios) > 1.1
-    assert memory["ours"] < 1.03 * memory["released"]
+    assert in_use["ours"] < in_use["released"]
 
 
-def peak(folder: Path, image: ImageRef, which: str, n: int) -> int:
-    """Most bytes that a process holds which does two steps."""
+def peak(folder: Path, image: ImageRef, which: str, n: int, *, exact: bool) -> int:
+    """Most bytes that a process holds which does two steps.
+
+    exact: freed memory goes back at once, so that what is counted is in use; else as malloc likes to keep it.
+    """
     argv = [sys.executable, "-m", "tests.bench.step_memory", str(folder), str(image.path), which, str(n)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    malloc = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_MMAP_MAX_": "1000000"} if exact else {}
+    done = subprocess.run(
+        argv,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **malloc},
+    )
     return int(done.stdout.split()[-1])
 
 

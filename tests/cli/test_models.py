@@ -35,7 +35,8 @@ def checkpoint(folder: Path, **config: Any) -> str:
     return str(folder)
 
 
-def test_all_families_are_listed_and_what_has_none() -> None:
+def test_all_families_are_listed_and_what_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # nothing is broken into lines
     seen, data = told()
     assert [one["name"] for one in data["families"]] == sorted(families())
     assert all(one["examples"] and one["image_tokens"] and one["lora_targets"] for one in data["families"])

@@ -47,7 +47,7 @@ def test_every_setting_is_described() -> None:
         ("finedefics.gradient_checkpointing=true", set()),
         ("train.model='other/model'", {"align", "instruct"}),
         ("train.max_pixels=10000", {"align", "instruct"}),
-        ("train.device='cuda'", set()),
+        ("train.device='cuda'", {"align", "instruct"}),  # quantize = "auto" is 4 bit there
         ("domain.superclass='animal'", {"align", "instruct"}),
         ("evaluate.seed=3", set()),
     ],

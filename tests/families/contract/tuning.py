@@ -76,7 +76,7 @@ class Tuning:
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            losses.append(float(loss))
+            losses.append(loss.item())
         assert losses[-1] < losses[0] - 0.25
 
     def test_it_answers_and_learns_in_bf16(self, fresh: Callable[..., Vlm], tmp_path: Path) -> None:
