@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fgvr_kit.dataset.images import open_image, pixel_sha256
 from fgvr_kit.embedding import Clip
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.recipes import finedefics
@@ -225,11 +224,10 @@ def test_clip_vectors_are_those_of_the_cpu(
     device: str, trained: Workspace, tmp_path: Path, figures: Figures
 ) -> None:
     pytest.importorskip("open_clip")
-    paths = [trained.ref_of(image).path for image in trained.store.images("train")]
-    images = [(pixel_sha256(open_image(path)), path) for path in paths]
+    images = [trained.ref_of(image) for image in trained.store.images("train")]
     vectors: list[NDArray[np.float32]] = []
     for place in ("cpu", device):
-        store = Store(tmp_path / f"{len(vectors)}.db")
+        store = Store(tmp_path / str(len(vectors)) / "fgvr.db")
         vectors.append(Clip("toy-clip", device=place).images(store, images, batch_size=5))
         store.close()
     cosines = (vectors[0] * vectors[1]).sum(axis=1)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fgvr_kit.families.weights.bases import Base
 
 _PURPOSE = "running a model in this process"
+_FEWEST_TOKENS = 100
+"""A tokenizer of fewer is none: it holds the special tokens alone. Bytes are 256."""
 
 
 _HEAVY = 10**8
@@ -67,7 +69,7 @@ def load(
         if kind != "none":
             plugins.require("bitsandbytes", f'smaller weights (quantize = "{kind}")')
             options |= {"quantization_config": config_of(kind, family, dtype), "device_map": {"": target}}
-        processor = _processor(transformers, place, shown, family, _n_words(config))
+        processor = _processor(transformers, place, shown, family)
         model_class = (
             transformers.AutoModelForImageTextToText if family.sees else transformers.AutoModelForCausalLM
         )
@@ -147,7 +149,7 @@ def _family(config: Any, shown: str, guests: bool) -> Family:
     return guest or family_of(config.to_dict(), shown)
 
 
-def _processor(transformers: Any, place: str, shown: str, family: Family, n_words: int) -> Any:
+def _processor(transformers: Any, place: str, shown: str, family: Family) -> Any:
     from fgvr_kit.families.weights import guests as others
 
     if not family.sees:
@@ -166,13 +168,9 @@ def _processor(transformers: Any, place: str, shown: str, family: Family, n_word
         missing.why = str(error).strip().splitlines()[0]
         raise missing from error
     # transformers is content with a tokenizer alone, and makes an empty one where its files are missing.
-    if not hasattr(processor, "image_processor") or len(processor.tokenizer) < n_words / 2:
+    if not hasattr(processor, "image_processor") or len(processor.tokenizer) < _FEWEST_TOKENS:
         raise missing
     return processor
-
-
-def _n_words(config: Any) -> int:
-    return int(getattr(config.get_text_config(), "vocab_size", 0))
 
 
 def _check_files(folder: Path, shown: str) -> None:
