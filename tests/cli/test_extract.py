@@ -45,7 +45,9 @@ def test_five_calls_calibrate_the_plan_and_are_not_asked_again(shell: Shell, coi
 
 
 def test_a_budget_ends_in_exit_code_4_with_what_is_left_and_is_not_kept(shell: Shell, coins: Path) -> None:
-    with FakeServer("openai", lambda *_: Say("A")) as server:
+    with FakeServer(
+        "openai", lambda *_: Say("A", usage={"completion_tokens": 10})
+    ) as server:  # 0.34 USD in all
         result = shell(*asked(shell, server, "--budget", "0.2", "--json"))
         assert (result.code, result.json["error"]["code"]) == (4, "partly-done")
         assert "replies are missing, about" in result.json["error"]["why"]
