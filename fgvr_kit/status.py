@@ -12,7 +12,7 @@ from fgvr_kit import plugins
 from fgvr_kit.errors import DatasetError, FgvrError
 from fgvr_kit.evaluation import evaluate
 from fgvr_kit.pipeline import check, describe, discover, extract, init, mine
-from fgvr_kit.training.contenders import contenders
+from fgvr_kit.training.runs.contenders import contenders
 from fgvr_kit.workspace import Workspace
 
 State = Literal["done", "stale", "to do"]

@@ -7,7 +7,7 @@ import pytest
 from fgvr_kit.backends.transformers import Settings, make
 from fgvr_kit.embedding import clip_key
 from fgvr_kit.fingerprint import digest_files
-from fgvr_kit.training.checkpoint import model_identity
+from fgvr_kit.training.checkpoints.checkpoint import model_identity
 
 MIB = 1 << 20
 

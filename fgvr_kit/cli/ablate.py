@@ -14,8 +14,8 @@ from fgvr_kit.cli.output import Output
 
 if TYPE_CHECKING:
     from fgvr_kit.evaluation.resampling import Interval
-    from fgvr_kit.training.ablate import Result
-    from fgvr_kit.training.ablations import Trial
+    from fgvr_kit.training.ablation.ablate import Result
+    from fgvr_kit.training.ablation.variants import Trial
     from fgvr_kit.workspace import Workspace
 
 
@@ -49,7 +49,7 @@ def command(
         if list_:
             _list(out, opened_)
             return
-        from fgvr_kit.training.ablations import trials
+        from fgvr_kit.training.ablation.variants import trials
 
         planned = trials(opened_, names or [], seeds, ROOT.overrides)
         if plan:
@@ -57,7 +57,7 @@ def command(
             line = ["fgvr-kit", "ablate", *(names or []), "--seeds", str(seeds)]
             out.next.append(shlex.join(line))
             return
-        from fgvr_kit.training.ablate import ablate
+        from fgvr_kit.training.ablation.ablate import ablate
 
         _skipped(out, planned)
         _tell(out, ablate(opened_, planned, out.progress))
@@ -65,15 +65,15 @@ def command(
 
 def types_told() -> dict[str, Any]:
     """Key -> type of what stands under "data"."""
-    from fgvr_kit.training.ablate import Result
-    from fgvr_kit.training.ablations import Ablation
+    from fgvr_kit.training.ablation.ablate import Result
+    from fgvr_kit.training.ablation.variants import Ablation
 
     own: dict[str, Any] = {"ablations": list[Ablation], "trials": list[dict[str, Any]], "stages": int}
     return own | {"steps": int, "skipped": dict[str, str], "results": list[Result]}
 
 
 def _list(out: Output, workspace: Workspace) -> None:
-    from fgvr_kit.training.ablations import known_ablations
+    from fgvr_kit.training.ablation.variants import known_ablations
 
     known = known_ablations(workspace).values()
     out.data["ablations"] = [asdict(ablation) for ablation in known]
@@ -82,7 +82,7 @@ def _list(out: Output, workspace: Workspace) -> None:
 
 
 def _plan(out: Output, planned: list[Trial]) -> None:
-    from fgvr_kit.training.ablations import n_steps
+    from fgvr_kit.training.ablation.variants import n_steps
 
     n_stages, steps = n_steps(planned)
     open_ = [trial for trial in planned if not trial.why_not]

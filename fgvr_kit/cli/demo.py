@@ -99,8 +99,8 @@ def _steps(out: Output, workspace: Workspace) -> dict[str, Callable[[], None]]:
     from fgvr_kit.pipeline.discover import discover
     from fgvr_kit.pipeline.extract import extract
     from fgvr_kit.pipeline.mine import mine
-    from fgvr_kit.training.contenders import contenders
-    from fgvr_kit.training.run import train_recipe
+    from fgvr_kit.training.runs.contenders import contenders
+    from fgvr_kit.training.runs.run import train_recipe
 
     attributes = shipped.folder("examples") / EXAMPLE / "attributes.csv"
 

@@ -50,7 +50,7 @@ def command(
     Example: fgvr-kit eval --baselines --shots 1,4,16 --enough 0.9
     """
     from fgvr_kit.evaluation.evaluate import evaluate
-    from fgvr_kit.training.contenders import contenders
+    from fgvr_kit.training.runs.contenders import contenders
 
     note_command(workspace, json, verbose, set_)
     choices = {"train.model": model, "evaluate.shots": _numbers(shots, baselines), "evaluate.enough": enough}

@@ -172,7 +172,7 @@ def _adopted(choices: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(out: Output, workspace: Workspace) -> None:
-    from fgvr_kit.training.run import train_recipe
+    from fgvr_kit.training.runs.run import train_recipe
 
     checkpoint, summaries = train_recipe(workspace, out.progress)
     for summary in summaries:

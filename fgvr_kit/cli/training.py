@@ -16,8 +16,8 @@ from fgvr_kit.cli.opened import opened
 from fgvr_kit.cli.output import Output
 
 if TYPE_CHECKING:
-    from fgvr_kit.training.measured import Measured, Measurement
-    from fgvr_kit.training.preview import Seen
+    from fgvr_kit.training.planning.measured import Measured, Measurement
+    from fgvr_kit.training.planning.preview import Seen
     from fgvr_kit.workspace import Workspace
 
 _TRAINED = "\N{LEFT DOUBLE ANGLE BRACKET}", "\N{RIGHT DOUBLE ANGLE BRACKET}"
@@ -25,7 +25,7 @@ _TRAINED = "\N{LEFT DOUBLE ANGLE BRACKET}", "\N{RIGHT DOUBLE ANGLE BRACKET}"
 
 def dry_run(out: Output, workspace: Workspace) -> None:
     """Settings in force, rows, what is dropped and why, steps."""
-    from fgvr_kit.training.dry import plan_training
+    from fgvr_kit.training.planning.plan import plan_training
 
     plan = plan_training(workspace)
     out.data["plan"] = asdict(plan)
@@ -61,7 +61,7 @@ def dry_run(out: Output, workspace: Workspace) -> None:
 def preview(out: Output, workspace: Workspace, n: int) -> None:
     """A page with the pictures, and the texts here."""
     from fgvr_kit.report.preview_page import write_preview_page
-    from fgvr_kit.training.preview import preview as look
+    from fgvr_kit.training.planning.preview import preview as look
 
     found = look(workspace, n)
     page = workspace.root / "reports" / "preview.html"
@@ -83,7 +83,7 @@ def preview(out: Output, workspace: Workspace, n: int) -> None:
 
 def measure(out: Output, workspace: Workspace) -> None:
     """The table of what fits."""
-    from fgvr_kit.training.measured import measure_training
+    from fgvr_kit.training.planning.measured import measure_training
 
     found = measure_training(workspace, out.progress)
     _tell(out, found)
@@ -93,7 +93,7 @@ def measure(out: Output, workspace: Workspace) -> None:
 
 def adopt(out: Output, workspace: Workspace) -> dict[str, Any]:
     """ "section.key" -> value of the fastest that fits. Raises ModelError "nothing-fits"."""
-    from fgvr_kit.training.measured import measure_training, nothing_fits
+    from fgvr_kit.training.planning.measured import measure_training, nothing_fits
 
     found = measure_training(workspace, out.progress)
     _tell(out, found)
@@ -118,7 +118,7 @@ def launch(choices: dict[str, Any], n: int) -> NoReturn:
 
 def train_silently(choices: dict[str, Any]) -> None:
     """One of several processes that is not the first: it trains, and neither writes nor says anything."""
-    from fgvr_kit.training.run import train_recipe
+    from fgvr_kit.training.runs.run import train_recipe
 
     with (
         Path(os.devnull).open("w") as nowhere,
@@ -130,8 +130,8 @@ def train_silently(choices: dict[str, Any]) -> None:
 
 def types_told() -> dict[str, Any]:
     """Key -> type of what `train` puts under "data" beside its summaries."""
-    from fgvr_kit.training.dry import TrainPlan
-    from fgvr_kit.training.measured import Measured
+    from fgvr_kit.training.planning.measured import Measured
+    from fgvr_kit.training.planning.plan import TrainPlan
 
     own: dict[str, Any] = {"adapter": str, "curves": str, "plan": TrainPlan, "page": str, "model": str}
     own |= {"stages": list[dict[str, Any]], "device": str, "measured": list[Measured]}

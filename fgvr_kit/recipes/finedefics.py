@@ -19,8 +19,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from fgvr_kit.settings import Section, plugin_section
-from fgvr_kit.training.checkpoint import Checkpoint, stage_fingerprint
-from fgvr_kit.training.examples import (
+from fgvr_kit.training.checkpoints.checkpoint import Checkpoint, stage_fingerprint
+from fgvr_kit.training.data.examples import (
     Examples,
     align_digest,
     align_examples,
@@ -29,13 +29,13 @@ from fgvr_kit.training.examples import (
     instruct_digest,
     instruct_examples,
 )
-from fgvr_kit.training.material import Asked, Attributes, Material, NegativesFrom
-from fgvr_kit.training.validation import read_by_validation
+from fgvr_kit.training.data.material import Asked, Attributes, Material, NegativesFrom
+from fgvr_kit.training.loop.validation import read_by_validation
 from fgvr_kit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fgvr_kit.training.objectives import Align
-    from fgvr_kit.training.run import Run
+    from fgvr_kit.training.objectives.finedefics import Align
+    from fgvr_kit.training.runs.run import Run
 
 STAGES = ("align", "instruct")
 """The paper's; `stages` tells those of a workspace."""
@@ -235,10 +235,10 @@ def batch_of(workspace: Workspace, stage: str) -> int:
 
 def train(run: Run) -> Checkpoint:
     """Section 3 of the paper: align with attribute descriptions first, then instruct."""
-    from fgvr_kit.training.ablated import Both, BothCollator
-    from fgvr_kit.training.batch import AlignCollator, InstructCollator
-    from fgvr_kit.training.objectives import instruct
-    from fgvr_kit.training.validation import choice_accuracy, nearest_class_accuracy
+    from fgvr_kit.training.data.batch import AlignCollator, InstructCollator
+    from fgvr_kit.training.loop.validation import choice_accuracy, nearest_class_accuracy
+    from fgvr_kit.training.objectives.finedefics import instruct
+    from fgvr_kit.training.objectives.one_stage import Both, BothCollator
 
     settings = read_settings(run.workspace)
     aligned: Checkpoint | None = None
@@ -277,7 +277,7 @@ def _align(settings: Settings) -> Align:
     """Equation (8). Without attributes the contrast of images and class names alone: the class name then stands in
     the description's place, and the first of the three terms is all of it (Table 3b; weight 1, as released)."""
     from fgvr_kit.training.losses import HALVES
-    from fgvr_kit.training.objectives import Align
+    from fgvr_kit.training.objectives.finedefics import Align
 
     has_attributes = settings.attributes != "none"
     return Align(

@@ -20,7 +20,7 @@ from fgvr_kit.pipeline.quality.words import UNSEEN, Words, words_of
 from fgvr_kit.prompts import Prompt, PromptTemplate
 from fgvr_kit.rehearsal.outcomes import Measure, measure, measure_of_right, nearest_and_apart
 from fgvr_kit.rehearsal.scene import verb_of
-from fgvr_kit.training.examples import shuffled_options
+from fgvr_kit.training.data.examples import shuffled_options
 from fgvr_kit.types import GENERAL, Attribute, Image
 from fgvr_kit.workspace import Workspace
 

@@ -22,7 +22,7 @@ from fgvr_kit.pipeline.leaks import finder
 from fgvr_kit.pipeline.mine.texts import variables_of
 from fgvr_kit.prompts import PromptTemplate
 from fgvr_kit.settings import plugin_section
-from fgvr_kit.training.examples import shuffled_options
+from fgvr_kit.training.data.examples import shuffled_options
 from fgvr_kit.types import GENERAL, Attribute, Image
 from fgvr_kit.workspace import Workspace
 

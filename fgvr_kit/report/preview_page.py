@@ -13,7 +13,7 @@ from fgvr_kit.report.render import template
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from fgvr_kit.training.preview import Preview
+    from fgvr_kit.training.planning.preview import Preview
 
 
 def write_preview_page(preview: Preview, folder: Path, file: Path) -> None:

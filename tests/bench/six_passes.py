@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.toy.vlm import SENTENCES, build_vlm
-from fgvr_kit.training.batch import Batch
-from fgvr_kit.training.examples import AlignExample, NegativeText
+from fgvr_kit.training.data.batch import Batch
+from fgvr_kit.training.data.examples import AlignExample, NegativeText
 from fgvr_kit.training.losses import alignment_loss
-from fgvr_kit.training.objectives import Align
+from fgvr_kit.training.objectives.finedefics import Align
 from fgvr_kit.types import ImageRef
 
 N_NEGATIVES = 3

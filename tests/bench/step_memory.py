@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from fgvr_kit.dataset.images import open_image, pixel_sha256
-from fgvr_kit.training.batch import AlignCollator
+from fgvr_kit.training.data.batch import AlignCollator
 from fgvr_kit.types import ImageRef
 from tests.bench import six_passes
 

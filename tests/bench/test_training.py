@@ -21,11 +21,11 @@ import torch
 
 from fgvr_kit.dataset.images import open_image, pixel_sha256
 from fgvr_kit.families.base import Vlm
-from fgvr_kit.training.ahead import Ahead
-from fgvr_kit.training.batch import AlignCollator, Batch
-from fgvr_kit.training.examples import AlignExample
-from fgvr_kit.training.learning import Engine
-from fgvr_kit.training.steps import Micro, Steps
+from fgvr_kit.training.data.batch import AlignCollator, Batch
+from fgvr_kit.training.data.examples import AlignExample
+from fgvr_kit.training.data.steps import Micro, Steps
+from fgvr_kit.training.loop.prefetch import Ahead
+from fgvr_kit.training.objectives.learning import Engine
 from fgvr_kit.types import ImageRef
 from tests.bench import six_passes
 from tests.bench.six_passes import align, ours, released

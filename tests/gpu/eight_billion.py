@@ -17,7 +17,7 @@ from fgvr_kit.dataset.images import open_image, pixel_sha256
 from fgvr_kit.families import idefics2
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.toy.vlm import SENTENCES
-from fgvr_kit.training.examples import AlignExample, NegativeText
+from fgvr_kit.training.data.examples import AlignExample, NegativeText
 from fgvr_kit.types import ImageRef
 from tests.families.contract import photo
 

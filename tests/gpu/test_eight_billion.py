@@ -18,10 +18,11 @@ import torch
 
 from fgvr_kit.errors import ModelError
 from fgvr_kit.families.base import Ask, Vlm
-from fgvr_kit.training.batch import AlignCollator
-from fgvr_kit.training.examples import AlignExample
-from fgvr_kit.training.objectives import Align
-from fgvr_kit.training.trainer import Schedule, StageTrainer
+from fgvr_kit.training.data.batch import AlignCollator
+from fgvr_kit.training.data.examples import AlignExample
+from fgvr_kit.training.loop.trainer import StageTrainer
+from fgvr_kit.training.objectives.finedefics import Align
+from fgvr_kit.training.schedule import Schedule
 from tests.families.contract import LETTERS, photo
 from tests.gpu import eight_billion, meter
 from tests.gpu.eight_billion import BIG, TINY, Shape

@@ -21,8 +21,8 @@ from fgvr_kit.embedding import Clip
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.recipes import finedefics
 from fgvr_kit.store import Store
-from fgvr_kit.training.checkpoint import run_folder
-from fgvr_kit.training.run import train_recipe
+from fgvr_kit.training.checkpoints.checkpoint import run_folder
+from fgvr_kit.training.runs.run import train_recipe
 from fgvr_kit.workspace import Workspace
 from tests.families.contract import ASKS, LETTERS
 from tests.gpu.figures import Figures
@@ -133,7 +133,7 @@ import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 import torch
 from pathlib import Path
-from fgvr_kit.training.run import train_recipe
+from fgvr_kit.training.runs.run import train_recipe
 from fgvr_kit.workspace import Workspace
 torch.set_num_threads(1)
 save = torch.save

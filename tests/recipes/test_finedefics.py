@@ -94,7 +94,7 @@ def test_a_folder_model_is_known_by_its_files_not_by_its_place(
 def test_fingerprints_need_no_torch(workspace: Workspace) -> None:
     code = (
         "import sys; from pathlib import Path; from fgvr_kit.workspace import Workspace\n"
-        "from fgvr_kit.training.checkpoint import final_checkpoint\n"
+        "from fgvr_kit.training.checkpoints.checkpoint import final_checkpoint\n"
         f"assert final_checkpoint(Workspace(Path({str(workspace.root)!r}))) is None\n"
         "print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
     )

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from fgvr_kit.dataset.images import open_image, pixel_sha256
 from fgvr_kit.families.base import Vlm
-from fgvr_kit.training.batch import AlignCollator
-from fgvr_kit.training.examples import AlignExample, InstructExample, NegativeText
-from fgvr_kit.training.learning import Engine, StepObjective
-from fgvr_kit.training.steps import Micro
+from fgvr_kit.training.data.batch import AlignCollator
+from fgvr_kit.training.data.examples import AlignExample, InstructExample, NegativeText
+from fgvr_kit.training.data.steps import Micro
+from fgvr_kit.training.objectives.learning import Engine, StepObjective
 from fgvr_kit.types import ImageRef
 
 NAMES = ("bee", "wasp", "red ant", "black ant", "hornet")

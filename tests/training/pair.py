@@ -16,9 +16,10 @@ from accelerate import debug_launcher
 from fgvr_kit.errors import ModelError
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.training import processes
-from fgvr_kit.training.batch import AlignCollator, InstructCollator
-from fgvr_kit.training.objectives import Align, instruct
-from fgvr_kit.training.trainer import Schedule, StageTrainer
+from fgvr_kit.training.data.batch import AlignCollator, InstructCollator
+from fgvr_kit.training.loop.trainer import StageTrainer
+from fgvr_kit.training.objectives.finedefics import Align, instruct
+from fgvr_kit.training.schedule import Schedule
 from tests.training.learned import align_rows, gradients, instruct_rows, learn, micros, toy
 
 SHARES = ([0, 1, 2, 3, 4, 5], [6, 7])

@@ -16,7 +16,7 @@ from fgvr_kit.training.launch import (
     refuse_fewer,
     refuse_too_many,
 )
-from fgvr_kit.training.run import train_recipe
+from fgvr_kit.training.runs.run import train_recipe
 from fgvr_kit.workspace import Workspace
 
 

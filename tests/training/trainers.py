@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers import MistralConfig, MistralForCausalLM
 
-from fgvr_kit.training.learning import Terms
-from fgvr_kit.training.objectives import Align
-from fgvr_kit.training.trainer import Schedule, StageTrainer
+from fgvr_kit.training.loop.trainer import StageTrainer
+from fgvr_kit.training.objectives.finedefics import Align
+from fgvr_kit.training.objectives.learning import Terms
+from fgvr_kit.training.schedule import Schedule
 
 PLAIN = Schedule(
     batch=4,
