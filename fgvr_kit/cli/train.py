@@ -86,6 +86,33 @@ def command(
             help="Tell a tracker of every step: tensorboard, wandb, mlflow, trackio, ...",
         ),
     ] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            "--quant",
+            metavar="auto|nf4|int8|none",
+            show_default=False,
+            help="How the text model's weights are stored: 4 bit, 8 bit, or whole.",
+        ),
+    ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            metavar="lora|dora|full",
+            show_default=False,
+            help="Train an adapter, one with magnitudes, or the weights themselves.",
+        ),
+    ] = None,
+    between: Annotated[
+        str | None,
+        typer.Option(
+            "--between",
+            metavar="continue|merge",
+            show_default=False,
+            help="Between the stages: the adapter goes on, or is merged into the base.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Tell the settings, rows and steps; load no model, train nothing."),
@@ -143,6 +170,9 @@ def command(
         "train.val_share": val_share,
         "train.patience": patience,
         "train.report_to": report_to,
+        "train.quantize": quantize,
+        "train.tune": tune,
+        "train.between": between,
     }
     if dry_run or preview or plan:
         with opened("train", choices, keep=False) as (out, opened_):

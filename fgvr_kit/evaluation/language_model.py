@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LanguageModel(Contender):
-    """adapter: folder of a trained adapter, None for the base model as it is."""
+    """adapter: folder of a trained adapter, None for the base model as it is.  base: the checkpoint that the adapter
+    belongs on, None for the base model."""
 
     role: ClassVar[Role] = "model"
     label: str
     key: str
     adapter: Path | None = None
     note: str | None = None
+    base: Path | None = None
 
     def takes(self, exam: Exam) -> bool:
         return exam.kind == "choice"
@@ -40,7 +42,7 @@ class LanguageModel(Contender):
 
         train = workspace.settings.train
         vlm = Vlm.load(
-            workspace.base_model,
+            str(self.base) if self.base else workspace.base_model,
             device=train.device,
             quantize=train.quantize,
             max_pixels=train.max_pixels,

@@ -5,7 +5,7 @@ tests/training/test_parity.py. Differs on purpose: the category term is the pape
 release's (which pulls different classes together); temperatures are 0.07 and stay so, or are learned indeed;
 labels cover the answer alone, not prompt and image placeholders; texts are embedded under an attention mask; a
 sample is compared with its whole optimizer step, not with the one other on its GPU; samples of one class are never
-each other's negatives; both stages train one adapter, which is not merged in between.
+each other's negatives; both stages train one adapter, which is merged in between only if [train] between says so.
 Left out on purpose: the queue and the projection heads that the release defines and never calls.
 """
 

@@ -26,9 +26,9 @@ from fgvr_kit.settings.schema import (
     EvaluateSettings,
     ExtractSettings,
     MineSettings,
-    Section,
     Settings,
 )
+from fgvr_kit.settings.section import Section
 
 __all__ = [
     "FILE_NAME", "HUB", "CheckSettings", "DatasetSettings", "DescribeSettings", "DiscoverSettings", "DomainSettings",

@@ -5,17 +5,13 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fgvr_kit import shipped
 from fgvr_kit.languages import language_name
-
-
-class Section(BaseModel):
-    """Base of every section: unknown keys are errors, docstrings under the fields describe them."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+from fgvr_kit.settings.section import Section
+from fgvr_kit.settings.training import TrainSettings
 
 
 class DatasetSettings(Section):
@@ -36,7 +32,7 @@ class DatasetSettings(Section):
     """Column of what must stay on one side of the split; "": group, if there is one. "none": not even then."""
     margin: float = Field(0.1, ge=0, le=2)
     """What is left around a box (COCO, Camtrap DP) on each side, as a share of its width and height."""
-    group_by: list[str] = ["duplicate", "burst"]
+    group_by: list[str] = Field(["duplicate", "burst"])
     """Images that must stay on one side of the split, besides those of one group: "duplicate" (the same
     picture, or nearly), "burst" (one camera within burst_seconds), the name of any column, or
     "name:REGEX" (the same first bracket in the file name, such as "name:^(plant[0-9]+)_")."""
@@ -46,7 +42,7 @@ class DatasetSettings(Section):
     """Share of each class held out as test images, when the dataset brings no split of its own."""
     val: float = Field(0.0, ge=0, lt=1)
     """Share of each class held out as validation images, when the dataset brings no split of its own."""
-    only_licence: list[str] = []
+    only_licence: list[str] = Field([])
     """Use only images of these licences (["cc0", "cc-by"]); the others are set aside. "none": those whose licence
     is not stated. []: every image."""
     shots: int = Field(0, ge=0)
@@ -107,9 +103,9 @@ class DomainSettings(Section):
 
 
 class CheckSettings(Section):
-    fail_on: list[str] = ["leak", "conflict", "no-test"]
+    fail_on: list[str] = Field(["leak", "conflict", "no-test"])
     """Kinds of findings with which `check` ends in exit code 3. `fgvr-kit check --kinds` names them all."""
-    quarantine: list[str] = ["suspicious", "damaged", "conflict"]
+    quarantine: list[str] = Field(["suspicious", "damaged", "conflict"])
     """Kinds of findings whose images `check --quarantine` sets aside."""
     model: str = ""
     """open_clip model that looks for wrong labels and for look-alikes of test images in training, as in [mine];
@@ -133,7 +129,7 @@ class DiscoverSettings(Section):
     """Who proposes attributes: "openai:MODEL", "ollama:MODEL", "transformers:PATH", "replay:FILE"."""
     n_attributes: int = Field(12, ge=1, le=100)
     """How many attributes to ask for."""
-    seeds: list[str] = []
+    seeds: list[str] = Field([])
     """Attributes worth considering, as the experts of the domain name them; the model may take, change or
     leave them."""
     samples: int = Field(3, ge=1, le=10)
@@ -233,45 +229,12 @@ class MineSettings(Section):
     """Processes or threads that open pictures beside the model; 0: as many as the machine has cores."""
 
 
-class TrainSettings(Section):
-    model: str = ""
-    """Base model: a hub id or a folder ("HuggingFaceM4/idefics2-8b", "Qwen/Qwen2.5-VL-7B-Instruct")."""
-    recipe: str = "finedefics"
-    """What to train: a paper's recipe. Its own settings stand in the section of that name."""
-    device: str = "auto"
-    """"auto" (a GPU if there is one), "cpu", "cuda", "mps"."""
-    quantize: Literal["auto", "nf4", "int8", "none"] = "auto"
-    """Weights of the base model's text part: "nf4" is QLoRA (4 bit), "int8" is LLM.int8 (8 bit), "none" keeps them
-    whole; "auto" is "nf4" on a CUDA GPU and "none" elsewhere. Vision tower and connector always stay whole."""
-    max_pixels: int = Field(980 * 980, ge=56 * 56)
-    """Larger photographs are shrunk to at most this many pixels before the model sees them, in training,
-    evaluation and prediction alike."""
-    shots: int = Field(0, ge=0)
-    """Train on this many images of each class only; 0: on all. Unlike [dataset] shots it needs no new `init`."""
-    sampler: Literal["plain", "balanced"] = "plain"
-    """"balanced": images of small classes are seen more often, so that every class is seen equally often."""
-    augment: Literal["none", "flip", "crop"] = "none"
-    """"flip": half of the photographs are mirrored, anew in each epoch; "crop": a part of at least 80 % of each side
-    is shown. Flips are refused where left and right or writing tell classes apart."""
-    val_share: float = Field(0.0, ge=0, lt=0.5)
-    """Share of the training images, in whole groups, held out to validate while training; not used when the dataset
-    has validation images of its own."""
-    val_steps: int = Field(0, ge=0)
-    """Optimizer steps between validations by task accuracy; 0: as many as between checkpoints."""
-    patience: int = Field(0, ge=0)
-    """End a stage when this many validations in a row brought no better accuracy; 0: never. The weights of the best
-    validation are kept in any case."""
-    report_to: str = ""
-    """Trackers that are told of every step, such as "tensorboard" or "wandb"; "": none. The curves are kept in the
-    workspace in any case."""
-
-
 class EvaluateSettings(Section):
     seed: int = 0
     """Seed of what is drawn: shots of the baselines, resamples of intervals."""
     batch_size: int = Field(8, ge=1)
     """Questions answered at once."""
-    shots: list[Annotated[int, Field(ge=1)]] = []
+    shots: list[Annotated[int, Field(ge=1)]] = Field([])
     """Train the baselines also on this many images of each class ([1, 4, 16]), five times drawn; [] is all of them
     only."""
     resamples: int = Field(2_000, ge=200)

@@ -3,6 +3,7 @@
 .fgvr/runs/<stage>-<fingerprint>/run.json                   what was trained, with which versions
 .fgvr/runs/<stage>-<fingerprint>/checkpoints/checkpoint-N/  while it is being trained
 .fgvr/runs/<stage>-<fingerprint>/adapter/                   when it is done: appears in one rename
+.fgvr/runs/<stage>-<fingerprint>/merged/                    base and adapter as one, for a stage that begins so
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ class Checkpoint:
     """A stage that is trained. adapter: the folder that `Vlm.load(adapter=...)` takes.
 
     note: what must be said of everything that rests on it ("untrained toy model").
+    base: the whole checkpoint that the adapter belongs on, where that is not the base model.
     """
 
     stage: str
     fingerprint: str
     folder: Path
     note: str | None = None
+    base: Path | None = None
 
     @property
     def run_id(self) -> str:
@@ -43,6 +46,11 @@ class Checkpoint:
     @property
     def adapter(self) -> Path:
         return self.folder / "adapter"
+
+    @property
+    def merged(self) -> Path:
+        """Where base and adapter stand as one whole checkpoint, once a later stage has asked for it."""
+        return self.folder / "merged"
 
 
 def run_folder(workspace: Workspace, stage: str, stage_fingerprint: str) -> Path:
@@ -57,7 +65,13 @@ def find_checkpoint(workspace: Workspace, stage: str, stage_fingerprint: str) ->
     document = read_run(folder)
     if document is None or document["fingerprint"] != stage_fingerprint:
         return None
-    return Checkpoint(stage, stage_fingerprint, folder, document["note"])
+    return Checkpoint(stage, stage_fingerprint, folder, document["note"], _base_of(workspace, document))
+
+
+def _base_of(workspace: Workspace, document: dict[str, Any]) -> Path | None:
+    """The merged checkpoint that a run began with."""
+    merged = document.get("merged")
+    return workspace.state / "runs" / merged / "merged" if merged else None
 
 
 def final_checkpoint(workspace: Workspace) -> Checkpoint | None:
@@ -89,7 +103,11 @@ def stage_fingerprint(
         "model": model_identity(workspace.root, train.model),
         "quantize": resolved(train.quantize, train.device),
         "max_pixels": train.max_pixels,
+        "tune": train.tune,
+        "targets": train.targets,
     }
+    if parent and train.between == "merge" and train.tune != "full":
+        parent = f"{parent} merged"
     return fingerprint(_TRAINING, stage, base, dict(prompts), dict(settings), data, parent)
 
 

@@ -46,13 +46,16 @@ def describe_run(
     fingerprint: str,
     note: str | None,
     init: Checkpoint | None,
+    *,
+    merged: bool = False,
 ) -> dict[str, Any]:
-    """run.json as it is when a stage begins. settings: the recipe's section."""
+    """run.json as it is when a stage begins. settings: the recipe's section.  merged: init was merged into the base."""
     return {
         "recipe": recipe,
         "stage": stage,
         "fingerprint": fingerprint,
         "parent": init.run_id if init else None,
+        "merged": init.run_id if init and merged else None,
         "model": workspace.settings.train.model,
         "settings": {"train": workspace.settings.train.model_dump(), recipe: dict(settings)},
         "versions": versions(),

@@ -12,6 +12,7 @@ from fgvr_kit.training.checkpoints.checkpoint import Checkpoint, run_folder
 from fgvr_kit.training.data.augmentation import augmented
 from fgvr_kit.training.data.examples import AlignExample, BothExample, Examples, ExampleT, InstructExample
 from fgvr_kit.training.runs.stage import Stage, Tuning, nothing_to_train, refuse_no_model
+from fgvr_kit.training.runs.tuning import fresh
 from fgvr_kit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,15 +82,8 @@ def settings_of(workspace: Workspace) -> Tuning:
 
 
 def loaded(workspace: Workspace) -> Vlm:
-    """The base model with a fresh adapter, as the first stage begins with."""
-    from fgvr_kit.families.base import Vlm
-
-    train, settings = workspace.settings.train, settings_of(workspace)
-    vlm = Vlm.load(
-        workspace.base_model, device=train.device, quantize=train.quantize, max_pixels=train.max_pixels
-    )
-    vlm.attach_lora(r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed)
-    return vlm
+    """The base model with a fresh adapter, or its own weights thawed, as the first stage begins with."""
+    return fresh(workspace, settings_of(workspace))
 
 
 def length_of(row: AlignExample | InstructExample | BothExample) -> int:

@@ -21,7 +21,9 @@ def contenders(workspace: Workspace) -> list[Contender]:
     note = _note(workspace)
     found: list[Contender] = [LanguageModel("zero-shot", base, note=note)]
     if checkpoint := final_checkpoint(workspace):
-        found.append(LanguageModel("tuned", f"{base} + {checkpoint.run_id}", checkpoint.adapter, note))
+        found.append(
+            LanguageModel("tuned", f"{base} + {checkpoint.run_id}", checkpoint.adapter, note, checkpoint.base)
+        )
     return found
 
 

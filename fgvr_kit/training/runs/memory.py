@@ -11,8 +11,9 @@ from pathlib import Path
 from fgvr_kit.errors import ModelError
 from fgvr_kit.workspace import Workspace
 
-BYTES_OF = {"none-cpu": 4.0, "none-cuda": 2.0, "int8": 1.2, "nf4": 0.7}
-"""Of a parameter: fp32 on a CPU, bf16 on a GPU; quantised with what stays whole (vision tower, table of words)."""
+BYTES_OF = {"none-cpu": 4.0, "none-cuda": 2.0, "int8": 1.2, "nf4": 0.7, "full": 16.0}
+"""Of a parameter: fp32 on a CPU, bf16 on a GPU; quantised with what stays whole (vision tower, table of words);
+trained whole, with gradient and AdamW's two means in fp32."""
 WORKING = 1.25
 """Gradients of the adapter, activations and what the libraries take, as a factor: the least there must be."""
 
@@ -42,6 +43,8 @@ def refuse_too_large(workspace: Workspace) -> None:
         kind = "nf4" if on_cuda else "none"
     if kind == "none":
         kind = "none-cuda" if on_cuda else "none-cpu"
+    if train.tune == "full":
+        kind = "full"
     needed = n * BYTES_OF[kind] * WORKING
     if needed <= memory:
         return

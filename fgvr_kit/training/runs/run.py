@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from fgvr_kit.training.data.selection import chosen_images
 from fgvr_kit.training.launch import refuse_fewer
 from fgvr_kit.training.loop.interrupted import on_ctrl_c, telling_of_full_disk
 from fgvr_kit.training.loop.validation import Measure, refuse_unvalidated, validated_with
-from fgvr_kit.training.runs import step_down
+from fgvr_kit.training.runs import step_down, tuning
 from fgvr_kit.training.runs.finished import keep, summarise, write_down
 from fgvr_kit.training.runs.memory import refuse_too_large
 from fgvr_kit.training.runs.stage import Stage, Tuning, nothing_to_train, refuse_no_model, schedule_of
@@ -88,9 +89,9 @@ class Run:
         """Train a stage, or return at once when it stands with the same fingerprint.
 
         examples: called only when the stage must be trained.  batch: samples an optimizer step.
-        init: the stage to start from; the same adapter goes on.  measure: what validation measures, where there
-        are validation images.  A killed stage resumes from its newest whole checkpoint, with the same result as if
-        it had not been killed (bit for bit on a CPU).
+        init: the stage to start from; its adapter goes on, or a new one on both merged ([train] between).
+        measure: what validation measures, where there are validation images.  A killed stage resumes from its newest
+        whole checkpoint, with the same result as if it had not been killed (bit for bit on a CPU).
         Raises WorkspaceError when the data is not there yet, ModelError when training fails, FgvrError "disk-full",
         KeyboardInterrupt after the step under way.
         """
@@ -117,10 +118,10 @@ class Run:
         schedule, notices = step_down.as_before(schedule, folder, stage.name)
         started = time.monotonic()
         while True:
-            vlm = self._load(stage.init)
+            vlm = self._load(stage, examples.rows)
             document = records.describe_run(
                 self.workspace, self.recipe_name, self.settings.model_dump(), stage.name, stage.fingerprint,
-                vlm.note, stage.init,
+                vlm.note, stage.init, merged=tuning.merges(self.workspace),
             )  # fmt: skip
             document |= {"micro_batch": schedule.micro_batch, "stepped_down": bool(notices)}
             self._begin(folder, document)
@@ -139,8 +140,12 @@ class Run:
             self.workspace, self.recipe_name, stage.name, folder, self._vlm, examples, asked, schedule, seconds,
             notices,
         )  # fmt: skip
+        if stage.init and document["merged"]:
+            summary = replace(summary, notes=(*summary.notes, tuning.told_of_merge(stage.init)))
         keep(self.workspace, folder, save, document | {"summary": summary.as_dict()})
-        return Checkpoint(stage.name, stage.fingerprint, folder, document["note"])
+        found = find_checkpoint(self.workspace, stage.name, stage.fingerprint)
+        assert found is not None, "it has just been put in its place"
+        return found
 
     def _trained(
         self, stage: Stage, examples: Examples[Any], schedule: Schedule, folder: Path
@@ -200,27 +205,22 @@ class Run:
             records.write_run(folder, document)
             self.workspace.store.put_run(**records.row_of(folder, document), status="running", finished=None)
 
-    def _load(self, init: Checkpoint | None) -> Vlm:
-        """The model with the adapter of `init`, or with a fresh one; the one in memory if it is just that."""
-        from fgvr_kit.families.base import Vlm
-
-        if self._vlm is not None and init is not None and self._vlm_is_at == init.fingerprint:
-            return self._vlm
-        self._vlm = None  # two 8B models do not fit
-        train, settings = self.workspace.settings.train, self.settings
-        vlm = Vlm.load(
-            self.workspace.base_model,
-            device=train.device,
-            quantize=train.quantize,
-            max_pixels=train.max_pixels,
-            adapter=init.adapter if init else None,
-        )
+    def _load(self, stage: Stage, rows: Sequence[Any]) -> Vlm:
+        """The model as the stage begins with it; the one in memory if it is just that."""
+        init = stage.init
         if init is None:
-            vlm.attach_lora(
-                r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed
-            )
-        self._vlm = vlm
-        return vlm
+            self._vlm = None  # two 8B models do not fit
+            self._vlm = tuning.fresh(self.workspace, self.settings)
+        elif tuning.merges(self.workspace):
+            held = self._vlm if self._vlm_is_at == init.fingerprint else None
+            self._vlm = self._vlm_is_at = None
+            tuning.merge(self.workspace, init, rows, held)
+            del held
+            self._vlm = tuning.fresh(self.workspace, self.settings, base=init.merged)
+        elif self._vlm is None or self._vlm_is_at != init.fingerprint:
+            self._vlm = None
+            self._vlm = tuning.continued(self.workspace, init)
+        return self._vlm
 
     def _write_down(self, checkpoint: Checkpoint) -> None:
         self.summaries.append(write_down(self.workspace, checkpoint, stands=self._stands))
@@ -237,6 +237,7 @@ def train_recipe(
     name = plugins.normalise(workspace.settings.train.recipe)
     recipe = plugins.load("recipes", name)
     refuse_unvalidated(workspace)
+    tuning.refuse_quantized_full(workspace)
     if report_to := workspace.settings.train.report_to:
         from fgvr_kit.training.loop.watch import open_trackers
 
