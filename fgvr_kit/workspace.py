@@ -30,6 +30,7 @@ class Workspace:
     def __init__(self, root: Path, overrides: Sequence[str] = ()) -> None:
         """Open the workspace at root (its fgvr.toml must exist)."""
         self.root = root.resolve()
+        self.overrides = tuple(overrides)
         self.spent = 0.0
         """USD that were spent on calls since it was opened."""
         self.settings: Settings = settings_module.load(self.root / FILE_NAME, overrides)

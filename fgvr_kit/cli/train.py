@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fgvr_kit.cli.output import Output
     from fgvr_kit.workspace import Workspace
 
+_ROWS = 4
+
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -121,9 +123,16 @@ def command(
         bool, typer.Option("--preview", help="Show what the model would get: pictures, tokens, trained ones.")
     ] = False,
     rows: Annotated[
-        int,
-        typer.Option("--rows", min=1, max=100, metavar="N", help="With --preview: so many of each stage."),
-    ] = 4,
+        int | None,
+        typer.Option(
+            "--rows",
+            min=1,
+            max=100,
+            metavar="N",
+            show_default="4",
+            help="With --preview: so many of each stage.",
+        ),
+    ] = None,
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Measure memory and time of real steps with several settings."),
@@ -141,6 +150,36 @@ def command(
             help="Train on so many GPUs of this machine: the same result, in less time.",
         ),
     ] = None,
+    machines: Annotated[
+        int,
+        typer.Option(
+            "--machines",
+            min=1,
+            metavar="N",
+            help="Train on so many machines that see this workspace; on each the same command with its --machine.",
+        ),
+    ] = 1,
+    machine: Annotated[
+        int | None,
+        typer.Option(
+            "--machine", min=0, metavar="K", show_default=False, help="Which of them this is, from 0."
+        ),
+    ] = None,
+    main: Annotated[
+        str | None,
+        typer.Option(
+            "--main",
+            metavar="HOST:PORT",
+            show_default=False,
+            help="Where the machine with number 0 is reached.",
+        ),
+    ] = None,
+    print_sky: Annotated[
+        bool,
+        typer.Option(
+            "--print-sky", help="Print a job for a GPU in a cloud (SkyPilot); rent nothing, train nothing."
+        ),
+    ] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = 0,
@@ -157,10 +196,12 @@ def command(
     from fgvr_kit.training import processes
 
     note_command(workspace, json, verbose, set_)
-    several = gpus is not None and gpus > 1
-    _refuse_mixed(
-        {"--dry-run": dry_run, "--preview": preview, "--plan": plan, "--auto": auto, "--gpus": several}
-    )
+    several = (gpus or 1) * machines > 1 or machine is not None or main is not None
+    looks = {"--dry-run": dry_run, "--preview": preview, "--plan": plan, "--print-sky": print_sky}
+    # A job may ask for several GPUs.
+    _refuse_mixed({**looks, "--auto": auto, "--gpus": several and not print_sky})
+    if rows and not preview:
+        raise UsageError("--rows is a choice of --preview", code="flags-mixed", hint="add --preview")
     choices = {
         "train.model": model,
         "train.recipe": recipe,
@@ -174,17 +215,19 @@ def command(
         "train.tune": tune,
         "train.between": between,
     }
-    if dry_run or preview or plan:
+    if any(looks.values()):
         with opened("train", choices, keep=False) as (out, opened_):
             if dry_run:
                 training.dry_run(out, opened_)
             elif preview:
-                training.preview(out, opened_, rows)
+                training.preview(out, opened_, rows or _ROWS)
+            elif print_sky:
+                training.print_job(out, opened_, gpus or 1)
             else:
                 training.measure(out, opened_)
         return
     if several and processes.size() == 1:
-        training.launch(choices, gpus or 1)
+        training.launch(choices, gpus or 1, machines, machine, main)
     if not processes.is_first():
         training.train_silently(choices)
         return

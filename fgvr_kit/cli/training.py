@@ -25,6 +25,7 @@ _TRAINED = "\N{LEFT DOUBLE ANGLE BRACKET}", "\N{RIGHT DOUBLE ANGLE BRACKET}"
 
 def dry_run(out: Output, workspace: Workspace) -> None:
     """Settings in force, rows, what is dropped and why, steps."""
+    from fgvr_kit.training.loop.validation import told_of_share
     from fgvr_kit.training.planning.plan import plan_training
 
     plan = plan_training(workspace)
@@ -47,6 +48,7 @@ def dry_run(out: Output, workspace: Workspace) -> None:
          f"{s.steps:,}", f"{s.checkpoints}", "stands" if s.stands else "to do")
         for s in plan.stages
     ])  # fmt: skip
+    out.notes(told_of_share(workspace))
     dropped = [(s.stage, what, f"{n:,}", why) for s in plan.stages for what, n, why in s.dropped]
     if dropped:
         out.table("left out", ("stage", "what", "how many", "why"), dropped)
@@ -87,6 +89,7 @@ def measure(out: Output, workspace: Workspace) -> None:
 
     found = measure_training(workspace, out.progress)
     _tell(out, found)
+    _warn(out, workspace, found.best)
     if found.best:
         out.next.append("fgvr-kit train --auto")
 
@@ -99,18 +102,31 @@ def adopt(out: Output, workspace: Workspace) -> dict[str, Any]:
     _tell(out, found)
     if not found.best:
         raise nothing_fits(found)
+    _warn(out, workspace, found.best)
     return found.best
 
 
-def launch(choices: dict[str, Any], n: int) -> NoReturn:
-    """Run this command again, in n processes; ends with their exit code."""
-    from fgvr_kit.training.launch import launch_environment, launch_line, own_words, refuse_too_many
+def print_job(out: Output, workspace: Workspace, n: int) -> None:
+    """A task file for `sky launch`, on stdout."""
+    from fgvr_kit.training.launch import own_words
+    from fgvr_kit.training.planning.cloud import sky_job
 
+    own = [word for word in own_words(sys.argv[1:]) if word not in ("--print-sky", "--json")]
+    out.data["job"] = job = sky_job(workspace, own, n_gpus=n)
+    if not out.is_json:
+        typer.echo(job, nl=False)
+
+
+def launch(choices: dict[str, Any], n: int, n_machines: int, this: int | None, main: str | None) -> NoReturn:
+    """Run this command again, in n processes on each machine; ends with their exit code."""
+    from fgvr_kit.training.launch import launch_environment, launch_line, machines, own_words, refuse_too_many
+
+    among = machines(n_machines, this, main)
     with opened("train", choices, keep=False) as (_, workspace):
         on_gpus = refuse_too_many(workspace, n)
-    line = launch_line(n, own_words(sys.argv[1:]), on_gpus=on_gpus)
+    line = launch_line(n, own_words(sys.argv[1:]), on_gpus=on_gpus, among=among)
     try:
-        code = subprocess.run(line, check=False, env=launch_environment(n)).returncode
+        code = subprocess.run(line, check=False, env=launch_environment(n, among)).returncode
     except KeyboardInterrupt:  # they have heard it too
         code = 130
     raise typer.Exit(code)
@@ -134,8 +150,15 @@ def types_told() -> dict[str, Any]:
     from fgvr_kit.training.planning.plan import TrainPlan
 
     own: dict[str, Any] = {"adapter": str, "curves": str, "plan": TrainPlan, "page": str, "model": str}
-    own |= {"stages": list[dict[str, Any]], "device": str, "measured": list[Measured]}
+    own |= {"stages": list[dict[str, Any]], "device": str, "measured": list[Measured], "job": str}
     return own | {"best": dict[str, Any]}
+
+
+def _warn(out: Output, workspace: Workspace, best: dict[str, Any]) -> None:
+    from fgvr_kit.training.planning.measured import changed_by
+
+    for notice in changed_by(workspace, best):
+        out.warn(notice)
 
 
 def _tell(out: Output, found: Measurement) -> None:

@@ -20,6 +20,7 @@ from fgvr_kit.families.sequences.grammar import Vocabulary
 from fgvr_kit.families.sequences.reading import Reading, Sights
 from fgvr_kit.families.turns import Ask, Encoded, Generated
 from fgvr_kit.families.weights.bases import Base
+from fgvr_kit.families.weights.finding import commit_of
 from fgvr_kit.families.weights.quantized import Quantize
 from fgvr_kit.families.weights.tuned import Tuned
 
@@ -59,7 +60,8 @@ class Vlm(Tuned):
         adapter: Path | None = None,
         guests: bool = False,
     ) -> Vlm:
-        """Open a checkpoint: a hub id, a folder, or "toy-vlm"; bf16 on CUDA, fp32 elsewhere.
+        """Open a checkpoint: a hub id (with "@" and a revision, if need be), a folder, or "toy-vlm"; bf16 on CUDA,
+        fp32 elsewhere.
 
         quantize: "nf4" and "int8" store the text model in 4 and 8 bit; "auto" is "nf4" on CUDA.
         max_pixels: larger images are shrunk to at most this many before the processor sees them.
@@ -87,6 +89,11 @@ class Vlm(Tuned):
     def device(self) -> Any:
         """torch.device of the weights; follows when a trainer moves them."""
         return next(self.model.parameters()).device
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of a model that came from the hub: its name alone may mean another model tomorrow."""
+        return commit_of(self.name)
 
     @property
     def base_model(self) -> Any:

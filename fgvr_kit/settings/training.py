@@ -11,7 +11,8 @@ from fgvr_kit.settings.section import Section
 
 class TrainSettings(Section):
     model: str = ""
-    """Base model: a hub id or a folder ("HuggingFaceM4/idefics2-8b", "Qwen/Qwen2.5-VL-7B-Instruct")."""
+    """Base model: a folder, or a hub id ("HuggingFaceM4/idefics2-8b"). "ID@REVISION" holds on to a tag or commit of
+    it; without one, the name is all that is known of it when it changes on the hub."""
     recipe: str = "finedefics"
     """What to train: a paper's recipe. Its own settings stand in the section of that name."""
     device: str = "auto"

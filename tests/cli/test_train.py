@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from fgvr_kit.workspace import Workspace
 from tests.cli.conftest import Shell, python
@@ -75,6 +76,28 @@ def test_mirrors_are_refused_where_sides_or_writing_matter(shell: Shell, work: W
 def test_flags_that_ask_for_different_things_are_refused(shell: Shell, work: Workspace) -> None:
     result = shell("train", "--dry-run", "--preview", "--json")
     assert (result.code, result.json["error"]["code"]) == (2, "flags-mixed")
+
+
+def test_rows_are_a_choice_of_the_preview(shell: Shell, work: Workspace) -> None:
+    assert shell("train", "--rows", "2", "--dry-run").code == 2
+
+
+def test_a_job_for_the_cloud_is_printed_and_nothing_is_trained(
+    shell: Shell, work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work.root / "fgvr.toml").write_text(
+        (work.root / "fgvr.toml").read_text().replace('"toy-vlm"', '"HuggingFaceM4/idefics2-8b"')
+    )
+    words = ["train", "--print-sky", "--gpus", "2", "--set", "finedefics.epochs=3"]
+    monkeypatch.setattr("sys.argv", ["fgvr-kit", *words])
+    told = shell(*words)
+    job = yaml.safe_load(told.out)
+    assert told.code == 0
+    assert set(job) == {"name", "resources", "workdir", "setup", "run"}
+    assert job["resources"]["accelerators"]["L4"] == 2
+    assert job["workdir"] == str(work.root)
+    assert job["run"].splitlines()[-1] == "fgvr-kit train --set finedefics.epochs=3 --gpus 2"
+    assert not (work.state / "runs").exists()
 
 
 def test_the_preview_shows_pictures_and_which_tokens_are_trained(shell: Shell, work: Workspace) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,9 +10,12 @@ import pytest
 
 from fgvr_kit.errors import ModelError, SettingsError
 from fgvr_kit.training.launch import (
+    ALONE,
     WANTED,
+    Machines,
     launch_environment,
     launch_line,
+    machines,
     own_words,
     refuse_fewer,
     refuse_too_many,
@@ -63,6 +67,61 @@ def test_a_launcher_that_starts_fewer_processes_is_found_out(
     assert caught.value.code == "processes-missing"
     monkeypatch.setenv("WORLD_SIZE", "2")
     refuse_fewer()
+
+
+def test_machines_know_each_other() -> None:
+    two = machines(2, 1, "10.0.0.7:2950")
+    assert two == Machines(2, 1, "10.0.0.7", 2950)
+    assert machines(2, 0, "host").port == 29500
+    assert machines(1, None, None) == ALONE
+    line = launch_line(4, ["train"], on_gpus=True, among=two)
+    told = {
+        flag: line[line.index(flag) + 1] for flag in line if flag.startswith("--") and flag != "--multi_gpu"
+    }
+    assert (told["--num_machines"], told["--num_processes"], told["--machine_rank"]) == ("2", "8", "1")
+    assert (told["--main_process_ip"], told["--main_process_port"]) == ("10.0.0.7", "2950")
+    assert launch_environment(4, two)[WANTED] == "8"
+
+
+@pytest.mark.parametrize(
+    ("n", "this", "main"), [(2, None, "host"), (2, 0, None), (2, 2, "host"), (2, 0, "host:x"), (1, 0, None)]
+)
+def test_machines_that_cannot_meet_are_refused(n: int, this: int | None, main: str | None) -> None:
+    with pytest.raises(SettingsError) as caught:
+        machines(n, this, main)
+    assert caught.value.code == "machines-incomplete"
+
+
+@pytest.mark.slow
+def test_two_machines_train_what_one_does(workspace: Workspace, reopen: Callable[..., Workspace]) -> None:
+    """Two launchers that meet through a port; with the first stage merged in between."""
+    chosen = ["finedefics.dropout=0.0", "train.between=merge"]
+    with reopen(*chosen) as alone:
+        train_recipe(alone)
+        wanted = [[s["terms"]["total"] for s in alone.store.steps(r["id"])] for r in alone.store.runs()]
+    settings = [word for s in (*chosen, "finedefics.learning_rate=0.00020001") for word in ("--set", s)]
+    lines = [
+        [sys.executable, "-m", "fgvr_kit", "train", "--machines", "2", "--machine", str(n), "--main",
+         f"127.0.0.1:{free_port}", *settings]
+        for free_port in [_free_port()]
+        for n in range(2)
+    ]  # fmt: skip
+    started = [
+        subprocess.Popen(line, cwd=workspace.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in lines
+    ]
+    told = [process.communicate(timeout=500) for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    assert [out.count("trainable parameters") for out, _ in told] == [2, 0]
+    for run, totals in zip(workspace.store.runs()[2:], wanted, strict=True):
+        found = [s["terms"]["total"] for s in workspace.store.steps(run["id"])]
+        assert found == pytest.approx(totals, abs=2e-4)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -15,7 +15,14 @@ from fgvr_kit.errors import ModelError
 from fgvr_kit.families import known_families
 from fgvr_kit.families.weights import adapters, whole
 from fgvr_kit.families.weights.failures import told
-from fgvr_kit.families.weights.finding import check_folder, closest, config_in, family_of, is_place
+from fgvr_kit.families.weights.finding import (
+    at_revision,
+    check_folder,
+    closest,
+    config_in,
+    family_of,
+    is_place,
+)
 from fgvr_kit.families.weights.quantized import check_spared, config_of, has_cuda, resolved
 
 if TYPE_CHECKING:
@@ -64,7 +71,8 @@ def load(
         config = _config(transformers, place, shown, guests)
         family = _family(config, shown, guests)
         _check_files(Path(place), shown)
-        options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
+        hub_id, revision = at_revision(place)
+        options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True, "revision": revision}
         kind = resolved(quantize, target.type)
         if kind != "none":
             plugins.require("bitsandbytes", f'smaller weights (quantize = "{kind}")')
@@ -73,7 +81,7 @@ def load(
         model_class = (
             transformers.AutoModelForImageTextToText if family.sees else transformers.AutoModelForCausalLM
         )
-        model, report = model_class.from_pretrained(place, **options)
+        model, report = model_class.from_pretrained(hub_id, **options)
     if report["missing_keys"]:
         raise _incomplete(
             shown,
@@ -132,8 +140,9 @@ def save_checkpoint(model: Any, processor: Any, folder: Path, note: str | None) 
 
 def _config(transformers: Any, place: str, shown: str, guests: bool) -> Any:
     """Raises ModelError naming the closest family for an architecture that transformers does not know."""
+    hub_id, revision = at_revision(place)
     try:
-        return transformers.AutoConfig.from_pretrained(place)
+        return transformers.AutoConfig.from_pretrained(hub_id, revision=revision)
     except ValueError:
         said = config_in(place)
         model_type = str(said.get("model_type"))
@@ -152,8 +161,9 @@ def _family(config: Any, shown: str, guests: bool) -> Family:
 def _processor(transformers: Any, place: str, shown: str, family: Family) -> Any:
     from fgvr_kit.families.weights import guests as others
 
+    hub_id, revision = at_revision(place)
     if not family.sees:
-        return others.TextProcessor(transformers.AutoTokenizer.from_pretrained(place))
+        return others.TextProcessor(transformers.AutoTokenizer.from_pretrained(hub_id, revision=revision))
     missing = ModelError(
         f"the processor of {shown} is missing",
         code="processor-missing",
@@ -161,7 +171,9 @@ def _processor(transformers: Any, place: str, shown: str, family: Family) -> Any
         hint=f"fetch all files of the model, not its weights alone: hf download {shown} --local-dir FOLDER",
     )
     try:
-        processor = transformers.AutoProcessor.from_pretrained(place, **family.processor_kwargs)
+        processor = transformers.AutoProcessor.from_pretrained(
+            hub_id, revision=revision, **family.processor_kwargs
+        )
     except (OSError, ValueError) as error:
         if not is_place(place):
             raise

@@ -27,7 +27,8 @@ def config_in(name: str) -> dict[str, Any]:
         return _read(place / "config.json")
     hub = plugins.require("huggingface_hub", "looking at a model on the hub")
     with told(name):
-        return _read(Path(hub.hf_hub_download(name, "config.json")))
+        hub_id, revision = at_revision(name)
+        return _read(Path(hub.hf_hub_download(hub_id, "config.json", revision=revision)))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -44,6 +45,23 @@ def _read(file: Path) -> dict[str, Any]:
 def is_place(name: str) -> bool:
     """Whether a name is a folder, or can be nothing else."""
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).is_dir()
+
+
+def at_revision(name: str) -> tuple[str, str | None]:
+    """A hub id and the revision (branch, tag or commit) that stands behind its "@"; a folder as it is, and None."""
+    place, mark, revision = name.partition("@")
+    return (place, revision) if mark and revision and not is_place(name) else (name, None)
+
+
+def commit_of(name: str) -> str | None:
+    """The commit of a model of the hub that lies on this machine; None of any other."""
+    from huggingface_hub import try_to_load_from_cache
+
+    hub_id, revision = at_revision(name)
+    if name in toy.NAMES or is_place(name) or "/" not in hub_id:
+        return None
+    found = try_to_load_from_cache(hub_id, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def check_folder(folder: Path, shown: str) -> None:

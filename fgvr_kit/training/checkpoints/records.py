@@ -45,11 +45,15 @@ def describe_run(
     stage: str,
     fingerprint: str,
     note: str | None,
+    commit: str | None,
     init: Checkpoint | None,
     *,
     merged: bool = False,
 ) -> dict[str, Any]:
-    """run.json as it is when a stage begins. settings: the recipe's section.  merged: init was merged into the base."""
+    """run.json as it is when a stage begins. settings: the recipe's section.  commit: of the base model on the hub.
+
+    merged: init was merged into the base.
+    """
     return {
         "recipe": recipe,
         "stage": stage,
@@ -57,6 +61,7 @@ def describe_run(
         "parent": init.run_id if init else None,
         "merged": init.run_id if init and merged else None,
         "model": workspace.settings.train.model,
+        "commit": commit,
         "settings": {"train": workspace.settings.train.model_dump(), recipe: dict(settings)},
         "versions": versions(),
         "note": note,

@@ -181,7 +181,7 @@ class StageTrainer(Trainer):
     def train_or_resume(self, *, is_over: bool = False) -> None:
         """Train to the end, from the newest whole checkpoint of the folder if there is one.
 
-        is_over: that checkpoint is the end already.  Raises ModelError when the GPU's memory does not suffice, or a
+        is_over: that checkpoint is the end already.  Raises ModelError when the memory does not suffice, or a
         loss or gradient is not finite.
         """
         if processes.is_first():
@@ -194,9 +194,12 @@ class StageTrainer(Trainer):
             return
         try:
             self.train(resume_from_checkpoint=str(newest) if newest else None)
-        except torch.cuda.OutOfMemoryError as error:
+        except RuntimeError as error:
+            on_cpu = "DefaultCPUAllocator" in str(error)
+            if not on_cpu and not isinstance(error, torch.OutOfMemoryError):
+                raise
             raise ModelError(
-                "the GPU's memory does not suffice",
+                f"the {'machine' if on_cpu else 'GPU'}'s memory does not suffice",
                 code="out-of-memory",
                 why=str(error).split(". ")[0],
                 hint="make micro_batch smaller, set gradient_checkpointing = true, or lower train.max_pixels",

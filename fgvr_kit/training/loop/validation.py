@@ -118,6 +118,14 @@ def refuse_unvalidated(workspace: Workspace) -> None:
     )
 
 
+def told_of_share(workspace: Workspace) -> list[str]:
+    """A note where val_share is set and holds out nothing, since the dataset brings validation images."""
+    share = workspace.settings.train.val_share
+    if not share or not workspace.store.images("val"):
+        return []
+    return [f"validated with the dataset's own validation images; train.val_share = {share:g} is not used"]
+
+
 def _options(workspace: Workspace, images: Sequence[Image]) -> dict[Image, list[str]]:
     """Image -> display names in the order shown: its mined options, else its class and those of its negatives,
     else its class and others at random."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fgvr_kit.errors import ModelError
 
-_TENSORS, _WORDS = "bank.safetensors", "bank.json"
+FILES = _TENSORS, _WORDS = "bank.safetensors", "bank.json"
 
 
 class Bank:

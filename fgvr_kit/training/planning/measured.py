@@ -7,6 +7,7 @@ layers and the kernels of the card; two steps tell.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fgvr_kit import plugins
 from fgvr_kit.errors import ModelError
 from fgvr_kit.progress import SILENT, Progress
 from fgvr_kit.training.planning.plan import n_steps
 from fgvr_kit.training.planning.rehearsed import Rehearsed, loaded, rehearsed, settings_of
+from fgvr_kit.types import Notice
 from fgvr_kit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -110,6 +113,27 @@ def best_of(workspace: Workspace, rows: Sequence[Measured]) -> dict[str, Any]:
     micro, checkpointing, pixels = fastest
     best = {f"{recipe}.micro_batch": micro, f"{recipe}.gradient_checkpointing": checkpointing}
     return best | ({} if pixels == workspace.settings.train.max_pixels else {"train.max_pixels": pixels})
+
+
+def changed_by(workspace: Workspace, best: dict[str, Any]) -> list[Notice]:
+    """What must be said of settings that fit: a stage that learns something else with them."""
+    recipe: Any = plugins.load("recipes", workspace.settings.train.recipe)
+    before = recipe.stage_fingerprints(workspace)
+    chosen = [f"{key}={json.dumps(value)}" for key, value in best.items()]
+    with Workspace(workspace.root, [*workspace.overrides, *chosen]) as other:
+        after = recipe.stage_fingerprints(other)
+    changed = [stage for stage in before if before[stage] != after[stage]]
+    if not changed:
+        return []
+    said = ", ".join(f"{key} = {value}" for key, value in best.items())
+    return [
+        Notice(
+            f"what stage {' and stage '.join(changed)} learns is another thing with {said}",
+            code="plan-changes-result",
+            why='smaller photographs show less; with contrast = "micro" a sample is compared with those at once alone',
+            hint='compare such runs with each other only; contrast = "step" does not hang on micro_batch',
+        )
+    ]
 
 
 def nothing_fits(measurement: Measurement) -> ModelError:

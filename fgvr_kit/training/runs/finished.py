@@ -12,6 +12,7 @@ from fgvr_kit.training.checkpoints import records
 from fgvr_kit.training.checkpoints.checkpoint import Checkpoint
 from fgvr_kit.training.data.examples import Examples
 from fgvr_kit.training.loop.interrupted import telling_of_full_disk
+from fgvr_kit.training.loop.validation import told_of_share
 from fgvr_kit.training.schedule import Schedule
 from fgvr_kit.types import Notice, Summary
 from fgvr_kit.workspace import Workspace
@@ -41,6 +42,7 @@ def summarise(
     n, best = len(examples.rows), best_of(folder)
     steps = workspace.store.steps(folder.name)
     notes = [f"{vlm.name}: {vlm.note}"] if vlm.note else []
+    notes += told_of_share(workspace)
     if used.batch < asked.batch:
         notes.append(f"stage {stage}: a batch is all {used.batch} examples, not {asked.batch}")
     if len(steps) < used.n_steps(n):
@@ -63,6 +65,7 @@ def keep(workspace: Workspace, folder: Path, save: Callable[[Path], None], docum
     save: writes the weights of the last step, which are kept where nothing was validated.
     """
     from fgvr_kit.training.loop.curves import draw_curves
+    from fgvr_kit.training.objectives.bank import FILES as BANK_FILES
 
     if processes.is_first():
         part = folder / "adapter.part"
@@ -72,6 +75,8 @@ def keep(workspace: Workspace, folder: Path, save: Callable[[Path], None], docum
                 shutil.copytree(folder / "best", part, ignore=shutil.ignore_patterns("best.json"))
             else:
                 save(part)
+            for beside in BANK_FILES:  # of use to a training that goes on, and to nobody else
+                (part / beside).unlink(missing_ok=True)
             draw_curves(workspace.store.steps(folder.name), folder / "curves.png", folder.name)
             records.write_run(folder, {**document, "finished": records.now()})
         part.rename(folder / "adapter")

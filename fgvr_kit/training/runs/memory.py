@@ -38,13 +38,7 @@ def refuse_too_large(workspace: Workspace) -> None:
         return
     train = workspace.settings.train
     on_cuda, memory = _memory(train.device)
-    kind: str = train.quantize
-    if kind == "auto":
-        kind = "nf4" if on_cuda else "none"
-    if kind == "none":
-        kind = "none-cuda" if on_cuda else "none-cpu"
-    if train.tune == "full":
-        kind = "full"
+    kind = _kind(workspace, on_cuda=on_cuda)
     needed = n * BYTES_OF[kind] * WORKING
     if needed <= memory:
         return
@@ -56,6 +50,22 @@ def refuse_too_large(workspace: Workspace) -> None:
         hint=f"here fit models of up to {most:.1f} billion parameters; this one fits on a GPU with"
         f' {math.ceil(n * BYTES_OF["nf4"] * WORKING / gib)} GiB and train.quantize = "nf4"',
     )
+
+
+def gigabytes_on_a_gpu(workspace: Workspace, n: int) -> float:
+    """What a model of n parameters takes at least while it is trained as [train] says, on a CUDA GPU."""
+    return n * BYTES_OF[_kind(workspace, on_cuda=True)] * WORKING / 1e9
+
+
+def _kind(workspace: Workspace, *, on_cuda: bool) -> str:
+    """The row of BYTES_OF."""
+    train = workspace.settings.train
+    if train.tune == "full":
+        return "full"
+    kind: str = train.quantize
+    if kind == "auto":
+        kind = "nf4" if on_cuda else "none"
+    return f"none-{'cuda' if on_cuda else 'cpu'}" if kind == "none" else kind
 
 
 def _memory(device: str) -> tuple[bool, float]:

@@ -121,7 +121,7 @@ class Run:
             vlm = self._load(stage, examples.rows)
             document = records.describe_run(
                 self.workspace, self.recipe_name, self.settings.model_dump(), stage.name, stage.fingerprint,
-                vlm.note, stage.init, merged=tuning.merges(self.workspace),
+                vlm.note, vlm.commit, stage.init, merged=tuning.merges(self.workspace),
             )  # fmt: skip
             document |= {"micro_batch": schedule.micro_batch, "stepped_down": bool(notices)}
             self._begin(folder, document)

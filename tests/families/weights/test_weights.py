@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from fgvr_kit import plugins
 from fgvr_kit.errors import MissingExtra, ModelError
+from fgvr_kit.families import weights as weights_room
 from fgvr_kit.families.base import Vlm
+from fgvr_kit.families.weights.finding import config_in
 from tests.families.spoilt import code_of, edit, error_of, load
 
 
@@ -184,3 +187,35 @@ def test_a_large_model_that_nobody_holds_is_gone_before_the_next_one_is_loaded(
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_hub_model_is_opened_at_the_revision_that_is_named(
+    toy_vlm_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of the hub's cache, as it lies after two downloads: main has moved on since v1."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repo = tmp_path / "models--org--tiny"
+    (repo / "refs").mkdir(parents=True)
+    for revision, commit in (("v1", "1" * 40), ("main", "2" * 40)):
+        (repo / "refs" / revision).write_text(commit)
+        shutil.copytree(toy_vlm_path, repo / "snapshots" / commit)
+    shifted = repo / "snapshots" / ("2" * 40) / "model.safetensors"
+    save_file({name: weight + 1 for name, weight in load_file(shifted).items()}, shifted, {"format": "pt"})
+    first, now, plain = (
+        Vlm.load(name, device="cpu") for name in ("org/tiny@v1", "org/tiny", str(toy_vlm_path))
+    )
+    assert (first.commit, now.commit, plain.commit) == ("1" * 40, "2" * 40, None)
+    weights = [next(vlm.model.parameters()) for vlm in (first, now, plain)]
+    assert torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], weights[1])
+    assert config_in("org/tiny@v1")["model_type"] == "idefics2"
+
+
+def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbered bug 15 of the release: every process of a machine on its first GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for rank, device in (("0", "cuda:0"), ("3", "cuda:3")):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert str(weights_room._device(torch, "auto")) == device

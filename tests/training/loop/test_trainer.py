@@ -162,14 +162,31 @@ def test_the_images_of_the_bad_micro_batch_are_named(tmp_path: Path) -> None:
     assert str(tmp_path / "6.png") in named
 
 
-def test_a_full_gpu_is_told_with_the_next_move(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ..."),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
+        ),
+    ],
+)
+def test_full_memory_is_told_with_the_next_move(tmp_path: Path, error: RuntimeError) -> None:
     def objective(vlm: Any, batch: Rows) -> Terms:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+        raise error
 
     with pytest.raises(ModelError) as caught:
         trainer_of(tmp_path, objective).train_or_resume()
     assert caught.value.code == "out-of-memory"
     assert "micro_batch" in caught.value.hint
+
+
+def test_another_error_is_not_taken_for_full_memory(tmp_path: Path) -> None:
+    def objective(vlm: Any, batch: Rows) -> Terms:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        trainer_of(tmp_path, objective).train_or_resume()
 
 
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])

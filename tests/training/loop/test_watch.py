@@ -218,6 +218,17 @@ def test_settings_that_need_validation_images_are_refused_where_there_are_none(
         assert caught.value.code == "nothing-to-validate"
 
 
+def test_a_share_that_is_not_used_is_told(
+    reopen: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with reopen("train.val_share=0.3") as workspace:
+        assert validation.told_of_share(workspace) == []
+        images = workspace.store.images("train")[:1]
+        monkeypatch.setattr(workspace.store, "images", lambda split: images)  # the dataset's own
+        (note,) = validation.told_of_share(workspace)
+        assert "val_share = 0.3 is not used" in note
+
+
 def test_a_tracker_is_looked_for_before_anything_is_loaded(
     reopen: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
