@@ -41,7 +41,7 @@ def summarise(
 
     n, best = len(examples.rows), best_of(folder)
     steps = workspace.store.steps(folder.name)
-    notes = [f"{vlm.name}: {vlm.note}"] if vlm.note else []
+    notes = [f"{workspace.settings.train.model}: {vlm.note}"] if vlm.note else []  # a merged one is a path
     notes += told_of_share(workspace)
     if used.batch < asked.batch:
         notes.append(f"stage {stage}: a batch is all {used.batch} examples, not {asked.batch}")
