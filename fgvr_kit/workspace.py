@@ -148,6 +148,14 @@ class Workspace:
             write_text(path, tomlkit.dumps(document))
         return kept
 
+    def in_file(self, key: str) -> Any:
+        """What fgvr.toml says of a "section.key", without flags and environment; None where it says nothing."""
+        import tomlkit
+
+        document = tomlkit.parse((self.root / FILE_NAME).read_text(encoding="utf-8-sig")).unwrap()
+        section, _, name = key.partition(".")
+        return document.get(section, {}).get(name)
+
     # --- the files people edit ------------------------------------------------------------------------------
 
     def class_rows(self) -> list[ImageClass]:

@@ -68,7 +68,6 @@ def command(
 
 def _tell(out: Output, found: Compared) -> None:
     out.data |= {key: value for key, value in asdict(found).items() if key != "notices"}
-    out.notices += found.notices
     a, b = found.a, found.b
     out.table(
         f"{found.n_images} training images of {found.n_classes} classes, asked of {found.backend}; in %",

@@ -50,6 +50,7 @@ def command(
     Example: fgvr-kit eval --baselines --shots 1,4,16 --enough 0.9
     """
     from fgvr_kit.evaluation.evaluate import evaluate
+    from fgvr_kit.training.checkpoints.checkpoint import final_checkpoint
     from fgvr_kit.training.runs.contenders import contenders
 
     note_command(workspace, json, verbose, set_)
@@ -58,6 +59,9 @@ def command(
         summary, scores = evaluate(opened_, contenders(opened_), out.progress, baselines=baselines)
         out.summary(summary)
         out.scores(scores)
+        if checkpoint := final_checkpoint(opened_):
+            out.data["tuned"] = checkpoint.run_id
+            out.say(f"tuned    {checkpoint.run_id}")
         suggest_next(out, opened_)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fgvr_kit.cli.options import ROOT
 from fgvr_kit.cli.output import Output
 from fgvr_kit.errors import PartlyDone
+from fgvr_kit.types import Notice
 
 if TYPE_CHECKING:
     from fgvr_kit.workspace import Workspace
@@ -48,11 +49,36 @@ def opened(
     from fgvr_kit.workspace import Workspace
 
     chosen = {key: value for key, value in (choices or {}).items() if value not in (None, "")}
-    overrides = [*ROOT.overrides, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
+    overrides = overrides_of(chosen)
     with Output(command) as out, Workspace.find(ROOT.workspace, overrides) as workspace:
         yield out, workspace
-        if keep and (kept := workspace.keep(chosen)):
-            out.say("kept in fgvr.toml: " + ", ".join(kept))
+        if keep:
+            kept = workspace.keep(chosen)
+            if kept:
+                out.say("kept in fgvr.toml: " + ", ".join(kept))
+            for notice in _not_kept(
+                workspace, {key: value for key, value in chosen.items() if key not in kept}
+            ):
+                out.warn(notice)
+
+
+def overrides_of(choices: Mapping[str, Any]) -> list[str]:
+    """What the command line chose in place of fgvr.toml: --set, then flags."""
+    chosen = {key: value for key, value in choices.items() if value not in (None, "")}
+    return [*ROOT.overrides, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
+
+
+def _not_kept(workspace: Workspace, chosen: Mapping[str, Any]) -> Iterator[Notice]:
+    """A value that the user wrote into fgvr.toml stands there; the commands that follow go by it."""
+    for key, value in chosen.items():
+        stands = workspace.in_file(key)
+        if stands is not None and stands != value:
+            yield Notice(
+                f"{key} was {value} this time, and is {stands} in fgvr.toml",
+                code="choice-not-kept",
+                why="the commands that follow go by fgvr.toml, and do not know of what was just made",
+                hint=f"write {key} = {json.dumps(value)} there, or give --set {key}={value} each time",
+            )
 
 
 def suggest_next(out: Output, workspace: Workspace) -> None:

@@ -68,7 +68,6 @@ class Output:
     def summary(self, summary: Summary) -> None:
         """A step's table, its warnings, and the notes that must stand with its numbers."""
         self.data.setdefault("steps", []).append(_without(summary.as_dict(), "notices"))
-        self.notices += summary.notices
         if not self.is_json:
             rows = [(label, _cell(value)) for label, value in summary.done.items()]
             self.table(summary.step, None, rows)
@@ -79,8 +78,8 @@ class Output:
                     [(what, str(n), why) for what, n, why in summary.dropped],
                 )
             self.notes(summary.notes)
-            for notice in summary.notices:
-                self.warn(notice)
+        for notice in summary.notices:
+            self.warn(notice)
 
     def table(self, title: str, header: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> None:
         if self.is_json:
@@ -119,6 +118,8 @@ class Output:
                 _console().print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, notice: Notice) -> None:
+        """What does not stop the command, and must be known."""
+        self.notices.append(notice)
         if not self.is_json:
             pairs = [
                 ("warning", notice.message),

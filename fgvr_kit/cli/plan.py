@@ -59,13 +59,6 @@ def _keep(out: Output, workspace: Workspace, best: dict[str, Any]) -> None:
     if kept:
         out.say("kept in fgvr.toml: " + ", ".join(kept))
     for key, value in best.items():
-        stands = _value(workspace, key)
+        stands = workspace.in_file(key)
         if key not in kept and stands is not None and stands != value:
             out.say(f"{key} = {stands} stands in fgvr.toml and is left; {value} was measured as best")
-
-
-def _value(workspace: Workspace, key: str) -> Any:
-    """What fgvr.toml says of a "section.key"; None where it says nothing."""
-    section, _, name = key.partition(".")
-    own = getattr(workspace.settings, section, None)
-    return getattr(own, name) if own else workspace.settings.plugins.get(section, {}).get(name)

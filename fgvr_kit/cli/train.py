@@ -196,10 +196,11 @@ def command(
     from fgvr_kit.training import processes
 
     note_command(workspace, json, verbose, set_)
-    several = (gpus or 1) * machines > 1 or machine is not None or main is not None
+    elsewhere = machines > 1 or machine is not None or main is not None
+    several = (gpus or 1) > 1 or elsewhere
     looks = {"--dry-run": dry_run, "--preview": preview, "--plan": plan, "--print-sky": print_sky}
-    # A job may ask for several GPUs.
-    _refuse_mixed({**looks, "--auto": auto, "--gpus": several and not print_sky})
+    on_several = several and not elsewhere and not print_sky  # a job may ask for several GPUs
+    _refuse_mixed({**looks, "--auto": auto, "--machines": elsewhere, "--gpus": on_several})
     if rows and not preview:
         raise UsageError("--rows is a choice of --preview", code="flags-mixed", hint="add --preview")
     choices = {
@@ -222,7 +223,7 @@ def command(
             elif preview:
                 training.preview(out, opened_, rows or _ROWS)
             elif print_sky:
-                training.print_job(out, opened_, gpus or 1)
+                training.print_job(out, opened_, choices, gpus or 1)
             else:
                 training.measure(out, opened_)
         return

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from fgvr_kit.cli.opened import opened
+from fgvr_kit.cli.opened import opened, overrides_of
+from fgvr_kit.cli.options import ROOT
 from fgvr_kit.cli.output import Output
 
 if TYPE_CHECKING:
@@ -106,13 +107,11 @@ def adopt(out: Output, workspace: Workspace) -> dict[str, Any]:
     return found.best
 
 
-def print_job(out: Output, workspace: Workspace, n: int) -> None:
+def print_job(out: Output, workspace: Workspace, choices: dict[str, Any], n: int) -> None:
     """A task file for `sky launch`, on stdout."""
-    from fgvr_kit.training.launch import own_words
     from fgvr_kit.training.planning.cloud import sky_job
 
-    own = [word for word in own_words(sys.argv[1:]) if word not in ("--print-sky", "--json")]
-    out.data["job"] = job = sky_job(workspace, own, n_gpus=n)
+    out.data["job"] = job = sky_job(workspace, overrides_of(choices), n_gpus=n)
     if not out.is_json:
         typer.echo(job, nl=False)
 
@@ -120,9 +119,12 @@ def print_job(out: Output, workspace: Workspace, n: int) -> None:
 def launch(choices: dict[str, Any], n: int, n_machines: int, this: int | None, main: str | None) -> NoReturn:
     """Run this command again, in n processes on each machine; ends with their exit code."""
     from fgvr_kit.training.launch import launch_environment, launch_line, machines, own_words, refuse_too_many
+    from fgvr_kit.workspace import Workspace
 
     among = machines(n_machines, this, main)
-    with opened("train", choices, keep=False) as (_, workspace):
+    with Workspace.find(
+        ROOT.workspace, overrides_of(choices)
+    ) as workspace:  # the first of the processes tells
         on_gpus = refuse_too_many(workspace, n)
     line = launch_line(n, own_words(sys.argv[1:]), on_gpus=on_gpus, among=among)
     try:

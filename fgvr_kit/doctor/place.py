@@ -139,7 +139,9 @@ def _backend(name: str) -> Callable[[Workspace], Diagnosis | None]:
 
 def _base_model(workspace: Workspace) -> Diagnosis | None:
     name, place = workspace.settings.train.model, workspace.base_model
-    looks_like_folder = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+    looks_like_folder = (
+        name.startswith((".", "/", "~")) or name.partition("@")[0].count("/") > 1 or "\\" in name
+    )
     if name and looks_like_folder and not Path(place).is_dir():
         raise WorkspaceError(
             f"there is no folder {name}",

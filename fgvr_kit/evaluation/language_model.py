@@ -41,6 +41,14 @@ class LanguageModel(Contender):
         from fgvr_kit.families.base import Vlm
 
         train = workspace.settings.train
+        if self.base and not (self.base / "config.json").is_file():
+            raise ModelError(
+                f"the model that {self.label} was trained on is not there any more",
+                code="merged-missing",
+                where=str(self.base),
+                why="it is the base model with the stage before merged into it",
+                hint="fgvr-kit train makes it again, and trains nothing that stands",
+            )
         vlm = Vlm.load(
             str(self.base) if self.base else workspace.base_model,
             device=train.device,

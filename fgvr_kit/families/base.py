@@ -19,8 +19,7 @@ from fgvr_kit.families.sequences import reading, step, writing
 from fgvr_kit.families.sequences.grammar import Vocabulary
 from fgvr_kit.families.sequences.reading import Reading, Sights
 from fgvr_kit.families.turns import Ask, Encoded, Generated
-from fgvr_kit.families.weights.bases import Base
-from fgvr_kit.families.weights.finding import commit_of
+from fgvr_kit.families.weights.bases import Base, merged_in
 from fgvr_kit.families.weights.quantized import Quantize
 from fgvr_kit.families.weights.tuned import Tuned
 
@@ -38,8 +37,9 @@ class Vlm(Tuned):
     """A loaded model with its processor. model: plain, or a PeftModel once it has an adapter."""
 
     def __init__(
-        self, *, name: str, note: str | None, family: Family, model: Any, processor: Any, max_pixels: int
-    ) -> None:
+        self, *, name: str, note: str | None, family: Family, model: Any, processor: Any, max_pixels: int,
+        merged: str = "",
+    ) -> None:  # fmt: skip
         self.name = name
         self.note = note
         self.family = family
@@ -47,7 +47,7 @@ class Vlm(Tuned):
         self.processor = processor
         self.max_pixels = max_pixels
         self.sights = Sights()
-        self._base = Base.of(model, name)
+        self._base = Base.of(model, name, merged)
 
     @classmethod
     def load(
@@ -59,6 +59,7 @@ class Vlm(Tuned):
         max_pixels: int = 980 * 980,
         adapter: Path | None = None,
         guests: bool = False,
+        shown: str | None = None,
     ) -> Vlm:
         """Open a checkpoint: a hub id (with "@" and a revision, if need be), a folder, or "toy-vlm"; bf16 on CUDA,
         fp32 elsewhere.
@@ -66,18 +67,20 @@ class Vlm(Tuned):
         quantize: "nf4" and "int8" store the text model in 4 and 8 bit; "auto" is "nf4" on CUDA.
         max_pixels: larger images are shrunk to at most this many before the processor sees them.
         adapter: a folder written by save_adapter; it can be trained further (of full fine-tuning: unfreeze()).
+        shown: what it is called, in place of name.
         guests: also open models of no known family, to answer only.
         Raises ModelError (not found, unknown family, adapter of another model), MissingExtra.
         """
         weights.let_go()
         place = str(toy.path_of(name)) if name in toy.NAMES else name
         family, model, processor = weights.load(
-            place, shown=name, device=device, quantize=quantize, guests=guests
+            place, shown=shown or name, device=device, quantize=quantize, guests=guests
         )
         note = toy.note_of(Path(place))
         vlm = cls(
-            name=name, note=note, family=family, model=model, processor=processor, max_pixels=max_pixels
-        )
+            name=shown or name, note=note, family=family, model=model, processor=processor,
+            max_pixels=max_pixels, merged=merged_in(Path(place)),
+        )  # fmt: skip
         if adapter is not None:
             vlm.load_adapter(adapter)
         vlm.model.eval()
@@ -89,11 +92,6 @@ class Vlm(Tuned):
     def device(self) -> Any:
         """torch.device of the weights; follows when a trainer moves them."""
         return next(self.model.parameters()).device
-
-    @property
-    def commit(self) -> str | None:
-        """The commit of a model that came from the hub: its name alone may mean another model tomorrow."""
-        return commit_of(self.name)
 
     @property
     def base_model(self) -> Any:
@@ -199,7 +197,7 @@ class Vlm(Tuned):
             labels[row, length - len(wanted) : length] = found
         return Encoded(inputs, labels)
 
-    def _logits(self, asks: Sequence[Ask]) -> list[Tensor]:
+    def logits_of(self, asks: Sequence[Ask]) -> list[Tensor]:
         """Of each ask, (T, V) float32 on the CPU: of all its tokens."""
         found: list[Tensor] = []
         with self._answering():

@@ -33,7 +33,14 @@ def machines(n: int, this: int | None, main: str | None) -> Machines:
     address, _, port = (main or "").rpartition(":") if ":" in (main or "") else (main or "", "", "29500")
     if n == 1 and this is None and main is None:
         return ALONE
-    if this is None or not address or not this < n or not port.isdigit():
+    if n < 2:
+        raise SettingsError(
+            "--machine and --main are about several machines",
+            code="machines-incomplete",
+            where="--machines",
+            hint="say how many there are: --machines 2 --machine 0 --main HOST:29500",
+        )
+    if this is None or not address or not this < n or not port.isdigit() or not 0 < int(port) < 65_536:
         raise SettingsError(
             f"{n} machines cannot meet",
             code="machines-incomplete",

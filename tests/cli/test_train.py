@@ -7,7 +7,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from fgvr_kit.workspace import Workspace
-from tests.cli.conftest import Shell, python
+from tests.cli.conftest import Result, Shell, python
 from tests.training.conftest import build_workspace
 
 
@@ -78,25 +78,41 @@ def test_flags_that_ask_for_different_things_are_refused(shell: Shell, work: Wor
     assert (result.code, result.json["error"]["code"]) == (2, "flags-mixed")
 
 
+def test_a_choice_that_fgvr_toml_contradicts_is_told(shell: Shell, work: Workspace) -> None:
+    """Else eval would score another model than the one just trained, and nobody would know."""
+    one = ("--set", "finedefics.stages=['instruct']")
+    assert "choice-not-kept" not in codes_of(shell("train", "--tune", "dora", "--json", *one))
+    told = shell("train", "--tune", "lora", "--json", *one)
+    assert "choice-not-kept" in codes_of(told)
+    assert "is dora in fgvr.toml" in told.out
+    run = Path(
+        shell("train", "--json", *one).json["data"]["adapter"]
+    ).parent.name  # dora's, as fgvr.toml has it
+    assert run not in told.out
+    assert shell("eval", "--json", *one).json["data"].get("tuned") in (None, run)
+
+
+def codes_of(told: Result) -> set[str]:
+    return {notice["code"] for notice in told.json["warnings"]}
+
+
 def test_rows_are_a_choice_of_the_preview(shell: Shell, work: Workspace) -> None:
     assert shell("train", "--rows", "2", "--dry-run").code == 2
 
 
-def test_a_job_for_the_cloud_is_printed_and_nothing_is_trained(
-    shell: Shell, work: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_for_the_cloud_is_printed_and_nothing_is_trained(shell: Shell, work: Workspace) -> None:
     (work.root / "fgvr.toml").write_text(
         (work.root / "fgvr.toml").read_text().replace('"toy-vlm"', '"HuggingFaceM4/idefics2-8b"')
     )
-    words = ["train", "--print-sky", "--gpus", "2", "--set", "finedefics.epochs=3"]
-    monkeypatch.setattr("sys.argv", ["fgvr-kit", *words])
-    told = shell(*words)
+    told = shell("train", "--print-sky", "--gpus", "2", "--quant", "nf4", "--set", "finedefics.epochs=3")
     job = yaml.safe_load(told.out)
     assert told.code == 0
     assert set(job) == {"name", "resources", "workdir", "setup", "run"}
     assert job["resources"]["accelerators"]["L4"] == 2
     assert job["workdir"] == str(work.root)
-    assert job["run"].splitlines()[-1] == "fgvr-kit train --set finedefics.epochs=3 --gpus 2"
+    assert job["run"].splitlines()[-1] == (
+        "fgvr-kit train --gpus 2 --set finedefics.epochs=3 --set 'train.quantize=\"nf4\"' --set train.device=cuda"
+    )
     assert not (work.state / "runs").exists()
 
 

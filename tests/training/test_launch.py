@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -84,7 +85,15 @@ def test_machines_know_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "this", "main"), [(2, None, "host"), (2, 0, None), (2, 2, "host"), (2, 0, "host:x"), (1, 0, None)]
+    ("n", "this", "main"),
+    [
+        (2, None, "host"),
+        (2, 0, None),
+        (2, 2, "host"),
+        (2, 0, "host:x"),
+        (2, 0, "host:99999999"),
+        (1, 0, None),
+    ],
 )
 def test_machines_that_cannot_meet_are_refused(n: int, this: int | None, main: str | None) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -135,10 +144,10 @@ def test_two_processes_train_what_one_trains(workspace: Workspace, reopen: Calla
         for s in (*one, "finedefics.save_steps=3", "finedefics.learning_rate=0.00020001")
         for word in ("--set", s)
     ]
-    line = [sys.executable, "-m", "fgvr_kit", "train", "--gpus", "2", *settings]
+    line = [sys.executable, "-m", "fgvr_kit", "train", "--gpus", "2", "--json", *settings]
     told = subprocess.run(line, cwd=workspace.root, capture_output=True, text=True, check=False, timeout=500)
     assert told.returncode == 0, told.stderr
-    assert told.stdout.count("trainable parameters") == 2  # once a stage: the second process is silent
+    assert [row["step"] for row in json.loads(told.stdout)["data"]["steps"]] == ["align", "instruct"]
     runs = workspace.store.runs()
     assert [run["status"] for run in runs] == ["done"] * 4
     for run, totals in zip(runs[2:], wanted, strict=True):

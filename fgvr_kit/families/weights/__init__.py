@@ -14,8 +14,10 @@ from fgvr_kit import plugins
 from fgvr_kit.errors import ModelError
 from fgvr_kit.families import known_families
 from fgvr_kit.families.weights import adapters, whole
+from fgvr_kit.families.weights.bases import MERGED
 from fgvr_kit.families.weights.failures import told
 from fgvr_kit.families.weights.finding import (
+    as_downloaded,
     at_revision,
     check_folder,
     closest,
@@ -120,8 +122,11 @@ def load_trained(model: Any, family: Family, folder: Path, base: Base) -> Any:
     return adapters.load(model, family, folder, base)
 
 
-def save_checkpoint(model: Any, processor: Any, folder: Path, note: str | None) -> None:
-    """A whole checkpoint, as `load` finds it; in one rename, so that a kill leaves none that is cut short."""
+def save_checkpoint(model: Any, processor: Any, folder: Path, note: str | None, merged: str) -> None:
+    """A whole checkpoint, as `load` finds it; in one rename, so that a kill leaves none that is cut short.
+
+    merged: digest of the adapter that is in its weights.
+    """
     import shutil
 
     part = folder.with_name(f"{folder.name}.part")
@@ -131,6 +136,7 @@ def save_checkpoint(model: Any, processor: Any, folder: Path, note: str | None) 
     processor.save_pretrained(part)
     if note:
         (part / "card.json").write_text(json.dumps({"note": note}) + "\n", encoding="utf-8")
+    (part / MERGED).write_text(json.dumps({"adapter": merged}) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 
@@ -168,7 +174,8 @@ def _processor(transformers: Any, place: str, shown: str, family: Family) -> Any
         f"the processor of {shown} is missing",
         code="processor-missing",
         why="preprocessor_config.json, processor_config.json or the tokenizer's files are not there",
-        hint=f"fetch all files of the model, not its weights alone: hf download {shown} --local-dir FOLDER",
+        hint="fetch all files of the model, not its weights alone:"
+        f" hf download {as_downloaded(shown)} --local-dir FOLDER",
     )
     try:
         processor = transformers.AutoProcessor.from_pretrained(

@@ -10,6 +10,7 @@ from typing import Any
 from fgvr_kit.errors import ModelError
 
 FILE = "base.json"
+MERGED = "merged.json"
 _N = 64
 _CLOSE = 0.02
 """Numbers may differ by so much of themselves: a checkpoint is also kept as bf16 or fp16."""
@@ -17,19 +18,24 @@ _CLOSE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base model. numbers: from all over its table of words, which no adapter changes."""
+    """A base model. numbers: from all over its table of words, which no adapter changes.
+
+    merged: digest of an adapter that is in its weights, as written by `Vlm.merged`; "" of any other model.
+    """
 
     name: str
     numbers: tuple[float, ...]
+    merged: str = ""
 
     @classmethod
-    def of(cls, model: Any, name: str) -> Base:
+    def of(cls, model: Any, name: str, merged: str = "") -> Base:
         table = model.get_input_embeddings().weight.detach().flatten()
         step = max(1, len(table) // _N)
-        return cls(name, tuple(round(float(x), 6) for x in table[step // 2 :: step][:_N].float().cpu()))
+        numbers = tuple(round(float(x), 6) for x in table[step // 2 :: step][:_N].float().cpu())
+        return cls(name, numbers, merged)
 
     def write(self, folder: Path) -> None:
-        text = json.dumps({"name": self.name, "numbers": self.numbers})
+        text = json.dumps({"name": self.name, "numbers": self.numbers, "merged": self.merged})
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
     def check(self, folder: Path) -> None:
@@ -44,6 +50,10 @@ class Base:
         )
         if not alike:
             raise self.does_not_fit(folder, "the weights of the two models differ")
+        if said.get("merged", "") != self.merged:
+            raise self.does_not_fit(
+                folder, "an earlier stage is merged into one of the two, and not into the other"
+            )
 
     def does_not_fit(self, folder: Path, why: str) -> ModelError:
         from fgvr_kit.families.weights.adapters import named_base
@@ -56,6 +66,14 @@ class Base:
             why=why,
             hint=f"load it onto {theirs}, or train one for {self.name}: fgvr-kit train",
         )
+
+
+def merged_in(place: Path) -> str:
+    """The digest of the adapter that is in the weights of a checkpoint's folder, "" of none."""
+    try:
+        return str(json.loads((place / MERGED).read_text(encoding="utf-8"))["adapter"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _name_in(folder: Path) -> str:

@@ -66,7 +66,7 @@ def _missing(shown: str, error: OSError) -> ModelError:
         code="model-not-found",
         why=why,
         hint=f"check the name and the connection; without one, download it elsewhere "
-        f"(hf download {shown} --local-dir FOLDER) and give FOLDER",
+        f"(hf download {shown.replace('@', ' --revision ')} --local-dir FOLDER) and give FOLDER",
     )
 
 

@@ -44,13 +44,19 @@ def _read(file: Path) -> dict[str, Any]:
 
 def is_place(name: str) -> bool:
     """Whether a name is a folder, or can be nothing else."""
-    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).is_dir()
+    return name.startswith((".", "/", "~")) or name.partition("@")[0].count("/") > 1 or Path(name).is_dir()
 
 
 def at_revision(name: str) -> tuple[str, str | None]:
     """A hub id and the revision (branch, tag or commit) that stands behind its "@"; a folder as it is, and None."""
     place, mark, revision = name.partition("@")
     return (place, revision) if mark and revision and not is_place(name) else (name, None)
+
+
+def as_downloaded(name: str) -> str:
+    """A hub id with its revision, as `hf download` takes it."""
+    hub_id, revision = at_revision(name)
+    return f"{hub_id} --revision {revision}" if revision else hub_id
 
 
 def commit_of(name: str) -> str | None:

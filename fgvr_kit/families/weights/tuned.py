@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from fgvr_kit.families import weights
 from fgvr_kit.families.turns import Ask
 from fgvr_kit.families.weights import adapters, quantized, whole
 from fgvr_kit.families.weights.bases import Base
+from fgvr_kit.fingerprint import digest_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,14 +105,16 @@ class Tuned(ABC):
                 code="adapter-absent",
                 hint="train one: fgvr-kit train",
             )
-        before = self._logits(probes)
+        before = self.logits_of(probes)
         was_training = self.model.training
         with tempfile.TemporaryDirectory() as kept:
             adapters.save(self.model, Path(kept), self._base)
+            digest = digest_files(Path(kept) / adapters.WEIGHTS)
             self.model = adapters.merge(self.model, Path(kept))
         self.model.train(was_training)
-        after = self._logits(probes)
-        weights.save_checkpoint(self.model, self.processor, folder, self.note)
+        after = self.logits_of(probes)
+        self._base = replace(self._base, merged=digest)
+        weights.save_checkpoint(self.model, self.processor, folder, self.note, digest)
         gaps = [float((a - b).abs().max()) for a, b in zip(before, after, strict=True)]
         return Merged(folder, max(gaps), max(float(one.abs().max()) for one in before))
 
@@ -127,5 +130,5 @@ class Tuned(ABC):
             )
 
     @abstractmethod
-    def _logits(self, asks: Sequence[Ask]) -> list[Tensor]:
+    def logits_of(self, asks: Sequence[Ask]) -> list[Tensor]:
         """Of each ask, (T, V) float32 on the CPU."""

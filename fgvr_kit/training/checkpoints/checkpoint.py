@@ -103,10 +103,11 @@ def stage_fingerprint(
         "model": model_identity(workspace.root, train.model),
         "quantize": resolved(train.quantize, train.device),
         "max_pixels": train.max_pixels,
-        "tune": train.tune,
-        "targets": train.targets,
     }
-    if parent and train.between == "merge" and train.tune != "full":
+    # What is as it always was must not train again what was trained before there was a choice.
+    if train.tune != "lora" or train.targets:
+        base |= {"tune": train.tune, "targets": train.targets}
+    if parent and train.between == "merge":
         parent = f"{parent} merged"
     return fingerprint(_TRAINING, stage, base, dict(prompts), dict(settings), data, parent)
 

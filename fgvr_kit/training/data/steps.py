@@ -89,9 +89,9 @@ class StepSampler(Sampler[list[Place]]):
         return iter([[(epoch, n)] for n in range(self._n_steps)])
 
 
-def load_steps(steps: Steps, epoch: Callable[[], int]) -> DataLoader[list[Micro]]:
-    """The steps of an epoch, one after the other."""
-    return DataLoader(steps, batch_sampler=StepSampler(len(steps), epoch), collate_fn=_only)
+def load_steps(steps: Dataset[list[Micro]], n: int, epoch: Callable[[], int]) -> DataLoader[list[Micro]]:
+    """The n steps of an epoch, one after the other. steps: at [epoch, n]."""
+    return DataLoader(steps, batch_sampler=StepSampler(n, epoch), collate_fn=_only)
 
 
 def _only(found: list[list[Micro]]) -> list[Micro]:

@@ -14,7 +14,7 @@ from fgvr_kit.training.data.augmentation import refuse_mirrors
 from fgvr_kit.training.data.selection import Dropped, chosen_images
 from fgvr_kit.training.loop.validation import refuse_unvalidated, validated_with
 from fgvr_kit.training.runs.stage import nothing_to_train, refuse_no_model
-from fgvr_kit.training.runs.tuning import refuse_quantized_full
+from fgvr_kit.training.runs.tuning import refuse_untrainable
 from fgvr_kit.workspace import Workspace
 
 
@@ -58,7 +58,7 @@ def plan_training(workspace: Workspace) -> TrainPlan:
     refuse_no_model(workspace)
     refuse_mirrors(workspace)
     refuse_unvalidated(workspace)
-    refuse_quantized_full(workspace)
+    refuse_untrainable(workspace)
     name = plugins.normalise(train.recipe)
     recipe = plugins.load("recipes", name)
     settings: Any = plugin_section(workspace.settings, name, recipe.Settings)

@@ -11,7 +11,7 @@ from fgvr_kit.settings import plugin_section
 from fgvr_kit.training.checkpoints.checkpoint import Checkpoint, run_folder
 from fgvr_kit.training.data.augmentation import augmented
 from fgvr_kit.training.data.examples import AlignExample, BothExample, Examples, ExampleT, InstructExample
-from fgvr_kit.training.runs.stage import Stage, Tuning, nothing_to_train, refuse_no_model
+from fgvr_kit.training.runs.stage import RecipeSettings, Stage, nothing_to_train, refuse_no_model
 from fgvr_kit.training.runs.tuning import fresh
 from fgvr_kit.workspace import Workspace
 
@@ -73,11 +73,11 @@ def rehearsed(workspace: Workspace) -> list[Rehearsed]:
     return catalogue.stages
 
 
-def settings_of(workspace: Workspace) -> Tuning:
+def settings_of(workspace: Workspace) -> RecipeSettings:
     """The section of the chosen recipe."""
     name = plugins.normalise(workspace.settings.train.recipe)
     settings: Any = plugin_section(workspace.settings, name, plugins.load("recipes", name).Settings)
-    tuning: Tuning = settings
+    tuning: RecipeSettings = settings
     return tuning
 
 

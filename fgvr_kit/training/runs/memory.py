@@ -38,11 +38,11 @@ def refuse_too_large(workspace: Workspace) -> None:
         return
     train = workspace.settings.train
     on_cuda, memory = _memory(train.device)
-    kind = _kind(workspace, on_cuda=on_cuda)
-    needed = n * BYTES_OF[kind] * WORKING
+    one = _bytes_of_one(workspace, on_cuda=on_cuda)
+    needed = n * one
     if needed <= memory:
         return
-    gib, most = 2**30, memory / BYTES_OF[kind] / WORKING / 1e9
+    gib, most = 2**30, memory / one / 1e9
     raise ModelError(
         f"{train.model} does not fit: {n / 1e9:.1f} billion parameters take {needed / gib:.0f} GiB",
         code="model-too-large",
@@ -54,7 +54,24 @@ def refuse_too_large(workspace: Workspace) -> None:
 
 def gigabytes_on_a_gpu(workspace: Workspace, n: int) -> float:
     """What a model of n parameters takes at least while it is trained as [train] says, on a CUDA GPU."""
-    return n * BYTES_OF[_kind(workspace, on_cuda=True)] * WORKING / 1e9
+    return n * _bytes_of_one(workspace, on_cuda=True) / 1e9
+
+
+def bytes_when_merged(workspace: Workspace) -> int:
+    """What one merged model takes on the disk; 0 where none is written, or its size is not known."""
+    place = Path(workspace.base_model)
+    if workspace.settings.train.between != "merge" or not place.is_dir():
+        return 0
+    on_cuda, _ = _memory(workspace.settings.train.device)
+    return (parameters_of(place) or 0) * (2 if on_cuda else 4)
+
+
+def _bytes_of_one(workspace: Workspace, *, on_cuda: bool) -> float:
+    """Of each parameter, at the time when most is needed: weights are made whole to be merged."""
+    taken = BYTES_OF[_kind(workspace, on_cuda=on_cuda)] * WORKING
+    if workspace.settings.train.between == "merge":
+        return max(taken, BYTES_OF[f"none-{'cuda' if on_cuda else 'cpu'}"])
+    return taken
 
 
 def _kind(workspace: Workspace, *, on_cuda: bool) -> str:

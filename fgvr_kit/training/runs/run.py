@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgvr_kit import plugins
 from fgvr_kit.errors import ModelError
+from fgvr_kit.families.weights.finding import commit_of
 from fgvr_kit.progress import SILENT, Progress, Task
 from fgvr_kit.settings import plugin_section
 from fgvr_kit.training import processes
@@ -32,7 +33,7 @@ from fgvr_kit.training.loop.validation import Measure, refuse_unvalidated, valid
 from fgvr_kit.training.runs import step_down, tuning
 from fgvr_kit.training.runs.finished import keep, summarise, write_down
 from fgvr_kit.training.runs.memory import refuse_too_large
-from fgvr_kit.training.runs.stage import Stage, Tuning, nothing_to_train, refuse_no_model, schedule_of
+from fgvr_kit.training.runs.stage import RecipeSettings, Stage, nothing_to_train, refuse_no_model, schedule_of
 from fgvr_kit.training.schedule import Schedule
 from fgvr_kit.types import Summary
 from fgvr_kit.workspace import Workspace
@@ -54,7 +55,7 @@ class Run:
         self,
         workspace: Workspace,
         recipe_name: str,
-        settings: Tuning,
+        settings: RecipeSettings,
         progress: Progress = SILENT,
         *,
         stands: bool = True,
@@ -103,6 +104,8 @@ class Run:
             rows = Examples(shown, rows.dropped)
             with _without_deprecations():
                 found = self._train(asked, rows)
+        elif init and found.base and not tuning.stands(init):  # it was removed, or cut short
+            tuning.merge(self.workspace, init, examples(self.workspace).rows)
         self._write_down(found)
         return found
 
@@ -119,9 +122,10 @@ class Run:
         started = time.monotonic()
         while True:
             vlm = self._load(stage, examples.rows)
+            commit = commit_of(self.workspace.settings.train.model)
             document = records.describe_run(
                 self.workspace, self.recipe_name, self.settings.model_dump(), stage.name, stage.fingerprint,
-                vlm.note, vlm.commit, stage.init, merged=tuning.merges(self.workspace),
+                vlm.note, commit, stage.init, merged=tuning.merges(self.workspace),
             )  # fmt: skip
             document |= {"micro_batch": schedule.micro_batch, "stepped_down": bool(notices)}
             self._begin(folder, document)
@@ -141,7 +145,8 @@ class Run:
             notices,
         )  # fmt: skip
         if stage.init and document["merged"]:
-            summary = replace(summary, notes=(*summary.notes, tuning.told_of_merge(stage.init)))
+            told, warned = tuning.told_of_merge(self.workspace, stage.init)
+            summary = replace(summary, notes=(*summary.notes, told), notices=(*summary.notices, *warned))
         keep(self.workspace, folder, save, document | {"summary": summary.as_dict()})
         found = find_checkpoint(self.workspace, stage.name, stage.fingerprint)
         assert found is not None, "it has just been put in its place"
@@ -216,7 +221,7 @@ class Run:
             self._vlm = self._vlm_is_at = None
             tuning.merge(self.workspace, init, rows, held)
             del held
-            self._vlm = tuning.fresh(self.workspace, self.settings, base=init.merged)
+            self._vlm = tuning.fresh(self.workspace, self.settings, on=init)
         elif self._vlm is None or self._vlm_is_at != init.fingerprint:
             self._vlm = None
             self._vlm = tuning.continued(self.workspace, init)
@@ -237,7 +242,7 @@ def train_recipe(
     name = plugins.normalise(workspace.settings.train.recipe)
     recipe = plugins.load("recipes", name)
     refuse_unvalidated(workspace)
-    tuning.refuse_quantized_full(workspace)
+    tuning.refuse_untrainable(workspace)
     if report_to := workspace.settings.train.report_to:
         from fgvr_kit.training.loop.watch import open_trackers
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fgvr_kit.training.objectives.finedefics import Objective
 
 
-class Tuning(Protocol):
+class RecipeSettings(Protocol):
     """What every recipe's `Settings` offers to `Run`; each field is described there."""
 
     learning_rate: float
@@ -52,7 +52,7 @@ class Stage:
     measure: Measure | None
 
 
-def schedule_of(settings: Tuning, batch: int) -> Schedule:
+def schedule_of(settings: RecipeSettings, batch: int) -> Schedule:
     """How the recipe's settings optimise a stage with so many samples a step."""
 
     return Schedule(

@@ -17,7 +17,7 @@ from fgvr_kit import plugins
 from fgvr_kit.errors import MissingExtra, ModelError
 from fgvr_kit.families import weights as weights_room
 from fgvr_kit.families.base import Vlm
-from fgvr_kit.families.weights.finding import config_in
+from fgvr_kit.families.weights.finding import commit_of, config_in
 from tests.families.spoilt import code_of, edit, error_of, load
 
 
@@ -206,7 +206,8 @@ def test_a_hub_model_is_opened_at_the_revision_that_is_named(
     first, now, plain = (
         Vlm.load(name, device="cpu") for name in ("org/tiny@v1", "org/tiny", str(toy_vlm_path))
     )
-    assert (first.commit, now.commit, plain.commit) == ("1" * 40, "2" * 40, None)
+    commits = [commit_of(name) for name in ("org/tiny@v1", "org/tiny", str(toy_vlm_path), "toy-vlm")]
+    assert commits == ["1" * 40, "2" * 40, None, None]
     weights = [next(vlm.model.parameters()) for vlm in (first, now, plain)]
     assert torch.equal(weights[0], weights[2])
     assert not torch.equal(weights[0], weights[1])

@@ -46,7 +46,8 @@ def _epoch(
 ) -> list[list[Micro]]:
     monkeypatch.setenv("WORLD_SIZE", str(size))
     monkeypatch.setenv("RANK", str(rank))
-    return list(load_steps(steps(n, batch=batch, micro_batch=micro_batch), lambda: 0))
+    made = steps(n, batch=batch, micro_batch=micro_batch)
+    return list(load_steps(made, len(made), lambda: 0))
 
 
 def test_micro_batches_of_a_step_differ_by_one_sample_at_most() -> None:

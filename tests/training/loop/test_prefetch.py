@@ -57,7 +57,7 @@ def test_steps_made_ahead_are_those_made_in_time_in_any_order() -> None:
     places = [(0, 0), (0, 1), (0, 2), (3, 4), (1, 0), (1, 1), (0, 1), (0, 1)]
     plain, ahead = steps(Kitchen()), Ahead(steps(Kitchen()))
     assert [told(ahead[place]) for place in places] == [told(plain[place]) for place in places]
-    epoch = list(load_steps(plain, lambda: 2))
+    epoch = list(load_steps(plain, len(plain), lambda: 2))
     assert [told(ahead[2, n]) for n in range(len(ahead))] == [told(step) for step in epoch]
 
 
