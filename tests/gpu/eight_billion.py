@@ -6,6 +6,7 @@ tables have all 32,003 rows. TINY has every part of it in a size for a CPU.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from fgvr_kit.dataset.images import open_image, pixel_sha256
 from fgvr_kit.families import idefics2
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.toy.vlm import SENTENCES
-from fgvr_kit.training.data.examples import AlignExample, NegativeText
+from fgvr_kit.training.data.examples import AlignExample, InstructExample, NegativeText
 from fgvr_kit.types import ImageRef
 from tests.families.contract import photo
 
@@ -29,7 +30,8 @@ class Shape:
     """name: what figures are grouped under.  longest_edge: of an image behind the processor.
 
     photo: width and height in front of it.  description_tokens: of a description.  new_tokens: generated a
-    row.  n_steps: optimizer steps, the first of which is not timed.
+    row.  n_steps: optimizer steps, the first of which is not timed.  align_batch, instruct_batch: samples a step
+    where the settings of the paper are meant.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Shape:
     description_tokens: int
     new_tokens: int
     n_steps: int
+    align_batch: int
+    instruct_batch: int
 
 
 BIG = Shape(
@@ -55,7 +59,9 @@ BIG = Shape(
     photo=(1024, 768),
     description_tokens=100,
     new_tokens=64,
-    n_steps=4,
+    n_steps=3,
+    align_batch=64,
+    instruct_batch=128,
 )  # fmt: skip
 TINY = Shape(
     name="tiny stand-in, random weights",
@@ -75,7 +81,9 @@ TINY = Shape(
     photo=(128, 96),
     description_tokens=20,
     new_tokens=4,
-    n_steps=3,
+    n_steps=2,
+    align_batch=6,
+    instruct_batch=10,
 )  # fmt: skip
 
 
@@ -119,42 +127,65 @@ def save(vlm: Vlm, folder: Path) -> None:
     vlm.processor.save_pretrained(folder)
 
 
-def align_rows(vlm: Vlm, shape: Shape, n: int, folder: Path) -> list[AlignExample]:
-    """n rows of n classes: one photograph each, and three negatives, all with descriptions of their own."""
+def adapt(vlm: Vlm, *, dora: bool = False, dropout: float = 0.2) -> None:
+    """Put a fresh adapter of the recipe's size on the model, in place of the one it has."""
+    if vlm.has_adapter:
+        vlm.model = vlm.model.unload()
+    vlm.attach_lora(r=8, alpha=8, dropout=dropout, seed=42, dora=dora)
+
+
+def photographs(shape: Shape, n: int, folder: Path) -> list[ImageRef]:
+    """n photographs, no two alike, as files that are quick to open."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for row in range(n):
-        path = folder / f"{row}.png"
-        photo(row, *shape.photo).save(path)
-        negatives = tuple(
-            NegativeText(n + row * 3 + k, f"Look-alike {row} {k}", description(vlm, shape, n + row * 3 + k))
-            for k in range(3)
-        )
-        rows.append(
-            AlignExample(
-                ImageRef(path, pixel_sha256(open_image(path))),
-                QUESTION,
-                "",
-                description(vlm, shape, row),
-                row,
-                f"Class {row}",
-                negatives,
-            )
-        )
-    return rows
+    paths = [folder / f"{number}.png" for number in range(n)]
+    for number, path in enumerate(paths):
+        photo(number, *shape.photo).save(path, compress_level=1)
+    return [ImageRef(path, pixel_sha256(open_image(path))) for path in paths]
 
 
-def description(vlm: Vlm, shape: Shape, number: int) -> str:
-    """Words up to description_tokens; another number, other words."""
+def align_rows(
+    vlm: Vlm, shape: Shape, images: Sequence[ImageRef], *, uneven: bool = False
+) -> list[AlignExample]:
+    """A row and a class each image, and three negatives each, all with descriptions of their own.
+
+    uneven: descriptions of 0.6 to 1.4 times the tokens.
+    """
+    n = len(images)
+
+    def said(number: int) -> str:
+        share = 0.6 + 0.8 * (number * 37 % 11) / 10 if uneven else 1.0
+        return description(vlm, number, round(shape.description_tokens * share))
+
+    def negative(number: int) -> NegativeText:
+        return NegativeText(number, f"Look-alike {number}", said(number))
+
+    return [
+        AlignExample(
+            image, QUESTION, "", said(row), row, f"Class {row}",
+            tuple(negative(n + row * 3 + k) for k in range(3)),
+        )
+        for row, image in enumerate(images)
+    ]  # fmt: skip
+
+
+def instruct_rows(images: Sequence[ImageRef]) -> list[InstructExample]:
+    """Open questions and multiple choice by turns, as stage instruct asks them."""
+    choice = "Which of these is shown in the image?\nA. Class 0\nB. Class 1\nC. Class 2\nD. Class 3"
+    return [
+        InstructExample(image, QUESTION, "", f"Class {n}")
+        if n % 2
+        else InstructExample(image, choice, "", "ABCD"[n % 4])
+        for n, image in enumerate(images)
+    ]
+
+
+def description(vlm: Vlm, number: int, n_tokens: int) -> str:
+    """Words up to so many tokens; another number, other words."""
     words = " ".join(SENTENCES[9:24]).split()
-    taken = islice(cycle(words), number * 7, number * 7 + shape.description_tokens)
-    said: list[str] = []
-    for word in taken:
+    said: list[str] = [f"Number {number}:"]
+    for word in islice(cycle(words), number * 7, number * 7 + n_tokens):
         said.append(word)
-        if (
-            len(vlm.tokenizer(" ".join(said), add_special_tokens=False)["input_ids"])
-            >= shape.description_tokens
-        ):
+        if len(vlm.tokenizer(" ".join(said), add_special_tokens=False)["input_ids"]) >= n_tokens:
             break
     return " ".join(said)
 
