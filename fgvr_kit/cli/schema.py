@@ -225,7 +225,7 @@ def _described(kinds: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 
 def _data_of(words: tuple[str, ...]) -> dict[str, Any]:
     """Key -> type of what stands under "data"; every key may be missing. New ones may come, none is renamed."""
-    from fgvr_kit.cli import ablate, training
+    from fgvr_kit.cli import ablate, bench, training
     from fgvr_kit.dataset.licences import Attribution
     from fgvr_kit.doctor.diagnosis import Diagnosis
     from fgvr_kit.pipeline.explain import Explained
@@ -251,7 +251,8 @@ def _data_of(words: tuple[str, ...]) -> dict[str, Any]:
         },
         "train": {**summaries, **training.types_told()},
         "ablate": ablate.types_told(),
-        "eval": {**summaries, "scores": list[Score]},
+        "bench toy": bench.types_told(),
+        "eval": {**summaries, "scores": list[Score], "tuned": str},
         "demo": {**summaries, "scores": list[Score], "notes": list[str]},
         "status": {
             "workspace": str | None,
