@@ -60,7 +60,7 @@ def command(
         from fgvr_kit.training.ablation.ablate import ablate
 
         _skipped(out, planned)
-        _tell(out, ablate(opened_, planned, out.progress))
+        tell(out, ablate(opened_, planned, out.progress))
 
 
 def types_told() -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _skipped(out: Output, planned: list[Trial]) -> None:
         out.table("left out", ("ablation", "why", "what helps"), rows)
 
 
-def _tell(out: Output, results: list[Result]) -> None:
+def tell(out: Output, results: list[Result]) -> None:
     out.data["results"] = [asdict(result) for result in results]
     rows = [
         (r.name, ", ".join(f"{100 * a:.1f}" for a in r.accuracies), _told(r.over_seeds, r.over_images.value),

@@ -16,6 +16,7 @@ from fgvr_kit import __version__
 from fgvr_kit.cli import (
     ablate,
     attributes,
+    bench,
     check,
     demo,
     doctor,
@@ -59,6 +60,7 @@ _ORDER = (
     "doctor",
     "schema",
     "demo",
+    "bench",
 )
 
 _OF_THE_DISK = {
@@ -212,6 +214,7 @@ app.add_typer(replies.app, name="replies", short_help="Record what models said, 
 app.command("doctor", short_help="Is this machine fit for the walk?")(doctor.command)
 app.command("schema", short_help="A command's options and output, for programs.")(schema.command)
 app.command("demo", short_help="The whole walk on real photographs, offline.")(demo.command)
+app.add_typer(bench.app, name="bench", short_help="Drawn classes: does the method work, and what of it?")
 
 
 def main() -> None:

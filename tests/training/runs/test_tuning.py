@@ -88,7 +88,7 @@ def test_evaluation_asks_the_adapter_on_the_base_it_belongs_on(workspace: Worksp
     assert runs == ["align", "instruct", "instruct"]
 
 
-@pytest.mark.parametrize("settings", [(MERGE,), ("train.tune=full",), ("train.tune=dora",)])
+@pytest.mark.parametrize("settings", [(MERGE,), ("train.tune=full",)])
 def test_what_is_killed_ends_like_what_is_not(
     settings: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
