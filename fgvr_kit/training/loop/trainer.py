@@ -22,7 +22,6 @@ from fgvr_kit.errors import ModelError
 from fgvr_kit.training import processes
 from fgvr_kit.training.checkpoints.checkpoint import keep_newest, last_complete, step_of
 from fgvr_kit.training.data.steps import Collator, Micro, Steps, load_steps
-from fgvr_kit.training.loop.prefetch import Ahead
 from fgvr_kit.training.objectives.learning import Engine, Objective, StepObjective, Tally, whole
 from fgvr_kit.training.schedule import Schedule
 
@@ -85,7 +84,7 @@ class StageTrainer(Trainer):
         """Not prepared by accelerate, which would repeat samples to make all processes' shares equal."""
         steps = self.train_dataset
         assert isinstance(steps, Steps)
-        return load_steps(Ahead(steps), len(steps), lambda: self.state.global_step // len(steps))
+        return load_steps(steps, len(steps), lambda: self.state.global_step // len(steps))
 
     def training_step(self, model: Any, inputs: list[Micro], num_items_in_batch: Any = None) -> Tensor:
         model.train()

@@ -13,7 +13,6 @@ from transformers import TrainerCallback
 from fgvr_kit.errors import ModelError, SettingsError
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.training.data.batch import AlignCollator, InstructCollator
-from fgvr_kit.training.loop.prefetch import Ahead
 from fgvr_kit.training.loop.trainer import StageTrainer
 from fgvr_kit.training.objectives.finedefics import instruct
 from fgvr_kit.training.objectives.learning import Terms
@@ -180,10 +179,6 @@ def test_full_memory_is_told_with_the_next_move(tmp_path: Path, error: RuntimeEr
         trainer_of(tmp_path, objective).train_or_resume()
     assert caught.value.code == "out-of-memory"
     assert "micro_batch" in caught.value.hint
-
-
-def test_the_next_step_is_made_while_one_is_learned(tmp_path: Path) -> None:
-    assert isinstance(trainer_of(tmp_path).get_train_dataloader().dataset, Ahead)
 
 
 def test_another_error_is_not_taken_for_full_memory(tmp_path: Path) -> None:
