@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from fgvr_kit.errors import FgvrError, ModelError, SettingsError
 from fgvr_kit.families.base import Vlm
 from fgvr_kit.progress import SILENT
-from fgvr_kit.training.checkpoints.checkpoint import Checkpoint, find_checkpoint
+from fgvr_kit.training.checkpoints.checkpoint import Checkpoint, final_checkpoint
 from fgvr_kit.training.checkpoints.records import read_run
 from fgvr_kit.training.data.examples import instruct_examples
 from fgvr_kit.training.loop.watch import Watch
@@ -53,6 +52,28 @@ def kill_at(patch: pytest.MonkeyPatch, stage: str, step: int) -> None:
             raise Killed
 
     patch.setattr(Watch, "on_step", and_die)
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = build_workspace(tmp_path_factory.mktemp("merged") / "work").root
+    with Workspace(root, [MERGE]) as workspace:
+        train_recipe(workspace)
+    return root
+
+
+@pytest.fixture
+def merged(trained_once: Path, tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace whose second stage stands on the first one merged; its own copy, to be broken."""
+    shutil.copytree(trained_once, tmp_path / "merged")
+    with Workspace(tmp_path / "merged", [MERGE]) as workspace:
+        yield workspace
+
+
+def final(workspace: Workspace) -> Checkpoint:
+    checkpoint = final_checkpoint(workspace)
+    assert checkpoint is not None
+    return checkpoint
 
 
 def test_a_stage_on_the_merged_one_begins_where_that_ended(workspace: Workspace, reopen: Reopen) -> None:
@@ -204,45 +225,44 @@ def test_what_is_told_of_a_merge_is_what_the_next_stage_begins_with(
 
 
 @pytest.mark.parametrize("harm", ["removed", "cut"])
-def test_a_merged_model_that_is_lost_is_made_again(workspace: Workspace, reopen: Reopen, harm: str) -> None:
-    with reopen(MERGE) as merging:
-        checkpoint, _ = train_recipe(merging)
-        file = checkpoint.base / "model.safetensors"
-        whole = file.read_bytes()
-        if harm == "removed":
-            shutil.rmtree(checkpoint.base)
-        else:
-            file.write_bytes(whole[:1000])
-        runs = merging.store.runs()
-        assert train_recipe(merging)[0] == checkpoint
-        assert merging.store.runs() == runs  # nothing was trained again
-        assert load_file(file).keys()
-        assert file.read_bytes() == whole
-
-
-def test_evaluation_says_what_makes_a_lost_merged_model_again(workspace: Workspace, reopen: Reopen) -> None:
-    with reopen(MERGE) as merging:
-        checkpoint, _ = train_recipe(merging)
+def test_a_merged_model_that_is_lost_is_made_again(merged: Workspace, harm: str) -> None:
+    checkpoint = final(merged)
+    assert checkpoint.base is not None
+    file = checkpoint.base / "model.safetensors"
+    whole = file.read_bytes()
+    if harm == "removed":
         shutil.rmtree(checkpoint.base)
-        tuned = contenders(merging)[-1]
+    else:
+        file.write_bytes(whole[:1000])
+    runs = merged.store.runs()
+    assert train_recipe(merged)[0] == checkpoint
+    assert merged.store.runs() == runs  # nothing was trained again
+    assert file.read_bytes() == whole
+
+
+def test_evaluation_says_what_makes_a_lost_merged_model_again(merged: Workspace) -> None:
+    base = final(merged).base
+    assert base is not None
+    shutil.rmtree(base)
+    with pytest.raises(ModelError) as caught:
+        list(contenders(merged)[-1].answer(merged, [], SILENT))
+    assert caught.value.code == "merged-missing"
+
+
+def test_an_adapter_on_a_merged_base_does_not_fit_the_plain_one(
+    merged: Workspace, trained_once: Path
+) -> None:
+    checkpoint = final(merged)
+    assert Vlm.load(str(checkpoint.base), device="cpu", adapter=checkpoint.adapter).has_adapter
+    for base, adapter in (
+        ("toy-vlm", checkpoint.adapter),
+        (str(checkpoint.base), stage_folder(merged, "align") / "adapter"),
+    ):
         with pytest.raises(ModelError) as caught:
-            list(tuned.answer(merging, [], SILENT))
-        assert caught.value.code == "merged-missing"
-
-
-def test_an_adapter_on_a_merged_base_does_not_fit_the_plain_one(workspace: Workspace, reopen: Reopen) -> None:
-    with reopen(MERGE) as merging:
-        checkpoint, _ = train_recipe(merging)
-        assert Vlm.load(str(checkpoint.base), device="cpu", adapter=checkpoint.adapter).has_adapter
-        for base, adapter in (
-            ("toy-vlm", checkpoint.adapter),
-            (str(checkpoint.base), stage_folder(merging, "align") / "adapter"),
-        ):
-            with pytest.raises(ModelError) as caught:
-                Vlm.load(base, device="cpu", adapter=adapter)
-            assert caught.value.code == "adapter-mismatch"
-        for file in checkpoint.adapter.glob("*.json"):
-            assert str(workspace.root) not in file.read_text()  # another machine has another path
+            Vlm.load(base, device="cpu", adapter=adapter)
+        assert caught.value.code == "adapter-mismatch"
+    for file in checkpoint.adapter.glob("*.json"):
+        assert str(trained_once) not in file.read_text()  # another machine has another path
 
 
 def test_how_it_is_tuned_is_in_the_fingerprint(workspace: Workspace, reopen: Reopen) -> None:
@@ -259,15 +279,6 @@ def test_how_it_is_tuned_is_in_the_fingerprint(workspace: Workspace, reopen: Reo
         with reopen(setting) as other:
             now = stage_fingerprints(other)
             assert {stage for stage in plain if plain[stage] != now[stage]} == changed
-
-
-def test_a_checkpoint_says_which_base_it_belongs_on(workspace: Workspace, reopen: Reopen) -> None:
-    with reopen(MERGE) as merging:
-        checkpoint, _ = train_recipe(merging)
-        again = find_checkpoint(merging, checkpoint.stage, checkpoint.fingerprint)
-        assert again == checkpoint
-        assert isinstance(again, Checkpoint)
-        assert tuning.merges(merging)
 
 
 def _half_merged(vlm: Vlm, folder: Path, _: Any) -> None:
