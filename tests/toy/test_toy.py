@@ -52,6 +52,7 @@ def test_a_toy_is_built_once_and_found_again(cache_folder: Path) -> None:
     assert (folder / "card.json").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
 def test_two_processes_may_build_at_once(tmp_path: Path) -> None:
     """Both find the whole checkpoint, and no draft is left behind."""
     code = "from fgvr_kit import toy; print(toy.path_of('toy-clip'))"
